@@ -1,0 +1,62 @@
+"""Where everything lives: one value made from AUTOMATIONS_HOME, passed to whoever needs a file.
+
+Strings and `os.path` rather than pathlib: the scheduler and the watchdog live for months in few megabytes.
+"""
+
+import os
+from typing import NamedTuple
+
+from automations.files import open_private
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Paths(NamedTuple):
+    """Files of one installation. `home` holds the user's files, `project` the program's."""
+
+    home: str
+    project: str = PROJECT
+
+    @classmethod
+    def from_environment(cls) -> "Paths":
+        """AUTOMATIONS_HOME if set, else the project's own folder."""
+        return cls(os.path.abspath(os.environ.get("AUTOMATIONS_HOME") or PROJECT))
+
+    @property
+    def config(self) -> str:
+        return os.path.join(self.home, "automations.toml")
+
+    @property
+    def key_file(self) -> str:
+        return os.path.join(self.home, ".env")
+
+    @property
+    def logs(self) -> str:
+        return os.path.join(self.home, "logs")
+
+    def log(self, *parts: str) -> str:
+        """A file or folder below `logs/`."""
+        return os.path.join(self.home, "logs", *parts)
+
+    @property
+    def journal(self) -> str:
+        return self.log("scheduler.log")
+
+    @property
+    def want(self) -> str:
+        return self.log("scheduler.want")
+
+    @property
+    def runs(self) -> str:
+        return self.log("runs")
+
+    @property
+    def door(self) -> str:
+        return os.path.join(self.project, "scripts", "run_automations.sh")
+
+
+def prepare_logs(paths: Paths) -> None:
+    """Create `logs/` (0700) and the three files that a user may always expect there (0600)."""
+    os.makedirs(paths.logs, mode=0o700, exist_ok=True)
+    for name in ("scheduler.log", "scheduler.out", "retention.log"):
+        os.close(open_private(paths.log(name), os.O_WRONLY | os.O_APPEND))
