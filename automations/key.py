@@ -1,0 +1,44 @@
+"""The key of the control API: from DASHBOARD_KEY, else from `.env` (0600); made once, never shown.
+
+Read by the API and by those who call it. Never in argv, URLs, logs or a job's environment.
+"""
+
+import os
+import secrets
+
+from automations.errors import AutomationsError
+from automations.files import open_private, read_text, write_all
+from automations.paths import Paths
+
+NAME = "DASHBOARD_KEY"
+
+
+def load(paths: Paths) -> str:
+    """The key; empty when none is configured. Raises AutomationsError when others may read or change the file."""
+    from_environment = os.environ.get(NAME, "")
+    if from_environment:
+        return from_environment
+    try:
+        mode = os.stat(paths.key_file).st_mode & 0o777
+    except FileNotFoundError:
+        return ""
+    if mode & 0o077:
+        raise AutomationsError(f"{paths.key_file}: mode {mode:o}; expected 600; next: chmod 600 {paths.key_file}")
+    for line in read_text(paths.key_file).split("\n"):
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and name.strip() == NAME:
+            return value.strip().strip("'\"")
+    return ""
+
+
+def ensure(paths: Paths) -> bool:
+    """Make a key in `.env` unless one is configured. True when it made one; other lines of the file are kept."""
+    if load(paths):
+        return False
+    fd = open_private(paths.key_file, os.O_WRONLY | os.O_APPEND)
+    try:
+        write_all(fd, f"{NAME}={secrets.token_urlsafe(32)}\n".encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
