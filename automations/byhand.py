@@ -1,0 +1,97 @@
+"""Runs by hand: the same claim, record, environment and outcome as the scheduler's, in a process of their own.
+
+They need no scheduler, so that a person can run a job while it is down. A run begun with `run_detached` is seen
+through by a process that has proved, by the run's journal line, that it began.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+from typing import BinaryIO
+
+from automations import clock, config, detach
+from automations.errors import Exit, RunRefused
+from automations.journal import Journal, Recorder
+from automations.model import Job
+from automations.paths import Paths, prepare_logs
+from automations.runner import Runner
+
+_DETACHED = "AUTOMATIONS_DETACHED"
+_LOOK_S = 0.05
+
+
+def run(paths: Paths, job_name: str) -> int:
+    """Run a job now, copy its output to stdout as it comes, and return its exit code (1 if it was ended)."""
+    prepare_logs(paths)
+    quiet = os.environ.pop(_DETACHED, None) is not None
+    runner = Runner(paths, Recorder(Journal(paths), echo=False))
+    wake = _Wake()
+    try:
+        begun = runner.start(find(paths, job_name), None, clock.read())
+    except RunRefused as refused:
+        detach.announce(str(refused))
+        raise
+    detach.announce(f"ready {begun.run_id}")
+    with open(runner.file(begun.run_id, "log"), "rb") as output:
+        while begun.outcome is None:
+            wake.wait()
+            now = clock.read()
+            if wake.stop:
+                runner.stop(begun, now)
+            runner.watch(now)
+            if not quiet:
+                _copy(output)
+    if not quiet:
+        print(f"{begun.run_id}: {begun.outcome}, exit {begun.code}", file=sys.stderr)
+    return begun.code if begun.code is not None and 0 <= begun.code < 256 else Exit.FAILED
+
+
+def run_detached(paths: Paths, job_name: str) -> str:
+    """Begin a run that outlives this process; its run id once its start is in the journal."""
+    prepare_logs(paths)
+    find(paths, job_name)
+    os.environ[_DETACHED] = "1"
+    main = os.path.join(paths.project, "automations", "__main__.py")
+    argv = (sys.executable, "-I", main, "run", job_name)
+    return detach.launch(argv, paths.log("scheduler.out"), settle_s=0.0)[1]
+
+
+def find(paths: Paths, job_name: str) -> Job:
+    """The job of this name in the job file. Raises RunRefused with the names there are."""
+    jobs = config.load(paths.config, paths.project)[0].jobs
+    if job_name not in jobs:
+        raise RunRefused(f"no job {job_name!r} in {paths.config}; there are: {' '.join(jobs) or 'none'}")
+    return jobs[job_name]
+
+
+def _copy(output: BinaryIO) -> None:
+    """Pass on what the run has printed since the last look."""
+    while piece := output.read(1 << 16):
+        try:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            return  # the reader left; the run goes on
+
+
+class _Wake:
+    """Sleeps until the run's process ends or somebody wants it to stop, and looks at its output in between."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in detach.HELD_BACK:
+            signal.signal(number, self._on_stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+
+    def wait(self) -> None:
+        select.select([self._reader], [], [], _LOOK_S)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+
+    def _on_stop(self, *_: object) -> None:
+        self.stop = True

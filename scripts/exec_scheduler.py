@@ -1,0 +1,296 @@
+"""The scheduler process: the visible loop.
+
+    clock; tick; reload; watch; start; wait
+
+One thread, one wait. Signal handlers only wake it. Whatever goes wrong in one pass is journalled and the next
+pass goes on. Usage: exec_scheduler.py [--foreground]; started by `run_automations.sh`, or by systemd, a
+container or a Procfile as `run_automations.sh foreground`.
+"""
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+from datetime import datetime, timedelta
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from automations import __version__, clock, config, detach, locks, plan, replay
+from automations.clock import Reading
+from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
+from automations.files import replace
+from automations.journal import Journal, Recorder
+from automations.model import Job, Missed, Outcome, Owed
+from automations.paths import Paths, prepare_logs
+from automations.process import remove_pid_file, write_pid_file
+from automations.runner import Runner
+
+LOOK_EVERY_S = 5.0  # how often the job file and the clocks are looked at between ticks
+LOCK_WAIT_S = 2.0  # others probe the lock for a moment
+DRAIN_S = 4.0  # stop gives five seconds in all
+
+
+class Signals:
+    """Handlers that set flags, and a pipe that wakes the one wait."""
+
+    def __init__(self) -> None:
+        self.stop: str | None = None
+        self.reload = False
+        self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def install(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # its only work is to wake the wait
+        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)  # the watchdog asks where we hang
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a signal, or for so long. The only place where the scheduler waits."""
+        select.select([self._wake], [], [], max(0.0, seconds))
+        try:
+            os.read(self._wake, 4096)
+        except BlockingIOError:
+            pass
+
+    def _on_stop(self, number: int, _frame: object) -> None:
+        self.stop = signal.Signals(number).name
+
+    def _on_reload(self, _number: int, _frame: object) -> None:
+        self.reload = True
+
+
+class Watchdog:
+    """The process that looks after us; we look after it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._lock = paths.log("watchdog.lock")
+        self._out = paths.log("scheduler.out")
+        self._argv = [sys.executable, "-I", "-S", os.path.join(paths.project, "scripts", "watchdog.py")]
+        self._pid = 0
+
+    def revive(self) -> None:
+        """Start one unless one lives. A second one would end itself on the lock."""
+        self.reap()
+        if self._pid or locks.is_held(self._lock):
+            return
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, self._out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        usual = [signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ]
+        self._pid = os.posix_spawn(
+            sys.executable, self._argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=usual
+        )
+
+    def reap(self) -> None:
+        """Let an ended child go, so that it is no zombie."""
+        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
+            self._pid = 0
+
+
+class Scheduler:
+    """The loop's state: the agenda, the open runs, the job file in force, and the minute last ticked."""
+
+    def __init__(self, paths: Paths, foreground: bool) -> None:
+        self._paths = paths
+        self._tick_s = float(os.environ.get("AUTOMATIONS_TICK_S") or 60)
+        self._recorder = Recorder(Journal(paths))
+        self._record = self._recorder.record
+        self._runner = Runner(paths, self._recorder)
+        self._signals = Signals()
+        self._watchdog = None if foreground else Watchdog(paths)
+        self._lock = locks.Lock(paths.log("scheduler.lock"))
+        self._before = clock.read()
+        self._minute = int(self._before.utc.timestamp() // self._tick_s)
+        self._looked_at: tuple[int, ...] | None = None
+
+    def run(self) -> int:
+        """Be the scheduler until told to stop. Returns the exit code."""
+        self._signals.install()
+        self._lock.acquire(LOCK_WAIT_S)
+        try:
+            self._lock.sign()
+            try:
+                self._begin()
+            except AutomationsError as error:
+                self._record("shutdown", pid=os.getpid(), reason=str(error).split("\n")[0])
+                raise
+            self._loop()
+            return Exit.OK
+        finally:
+            remove_pid_file(self._paths.log("scheduler.pid"), os.getpid())
+            self._lock.unsign()
+
+    def _begin(self) -> None:
+        now = clock.read()
+        self._load_config()
+        jobs = self._jobs.jobs
+        past = replay.read(self._paths.journal)
+        self._agenda = plan.Agenda(jobs, past.owed_since(now.utc), past.settled)
+        write_pid_file(self._paths.log("scheduler.pid"))
+        started = {"pid": os.getpid(), "version": __version__, "boot": locks.boot_id(), "config": self._jobs.hash}
+        if not self._record("startup", now.utc, **started, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3)):
+            raise JournalError(f"{self._paths.logs}: cannot be written; free some space or make it writable")
+        self._record("config_loaded", config=self._jobs.hash, jobs=len(jobs))
+        self._runner.adopt(past.open_runs, jobs, now)
+        detach.announce("ready")
+
+    def _loop(self) -> None:
+        self._first_things()
+        while True:
+            now = clock.read()
+            try:
+                if self._signals.stop:
+                    return self._shut_down(self._signals.stop)
+                self._tick(now)
+                self._reload(now)
+                self._mind_the_clock(now)
+                self._runner.watch(now)
+                for job, owed in self._agenda.take_due(now.utc):
+                    self._serve(job, owed, now)
+            except Exception as error:  # one bad pass must not end the scheduler, nor become a hot loop
+                self._fault(error)
+                self._signals.wait(1.0)
+            self._signals.wait(self._wake_in(now))
+
+    def _first_things(self) -> None:
+        """What is due at every start: a watchdog, and the jobs that say `@reboot`."""
+        now = clock.read()
+        if self._watchdog:
+            self._watchdog.revive()
+        for job in self._jobs.jobs.values():
+            if job.enabled and job.schedule.at_start:
+                self._start(job, now.utc.replace(microsecond=0), now)
+
+    def _tick(self, now: Reading) -> None:
+        """One journal line for each minute, at its beginning, before anything of that minute is decided."""
+        minute = int(now.utc.timestamp() // self._tick_s)
+        if minute == self._minute:
+            return
+        self._minute = minute
+        upcoming = {job: clock.iso(due) if due else None for job, due in self._agenda.upcoming().items()}
+        self._record("tick", now.utc, next=upcoming, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3))
+        self._lock.touch()
+        if self._watchdog:
+            self._watchdog.revive()
+
+    def _reload(self, now: Reading) -> None:
+        """Take a changed job file into force, or keep the last good one and say why."""
+        if not self._signals.reload and self._stamp() == self._looked_at:
+            return
+        self._signals.reload = False
+        in_force = self._jobs.hash
+        try:
+            self._load_config()
+        except ConfigError:
+            return
+        if self._jobs.hash != in_force:
+            self._record("config_loaded", config=self._jobs.hash, jobs=len(self._jobs.jobs))
+            self._agenda = plan.Agenda(self._jobs.jobs, now.utc)
+
+    def _load_config(self) -> None:
+        """Read the job file and keep a copy of it. Raises ConfigError, journalled, with the old jobs in force."""
+        self._looked_at = self._stamp()
+        try:
+            self._jobs, content = config.load(self._paths.config, self._paths.project)
+        except ConfigError as error:
+            self._record("config_rejected", faults=error.faults[:20], count=len(error.faults))
+            raise
+        try:
+            os.makedirs(self._paths.log("configs"), mode=0o700, exist_ok=True)
+            replace(self._paths.log("configs", f"{self._jobs.hash}.toml"), content)
+        except OSError as error:
+            self._record("error", where="configs", message=str(error))
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        try:
+            found = os.stat(self._paths.config)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _mind_the_clock(self, now: Reading) -> None:
+        """A large step of the wall clock is a correction: new time, fresh agenda, no storm."""
+        step = plan.clock_step((self._before.utc, self._before.boot_s), (now.utc, now.boot_s))
+        self._before = now
+        if abs(step) >= plan.CORRECTION:
+            self._agenda = plan.Agenda(self._jobs.jobs, now.utc)
+
+    def _serve(self, job: Job, owed: Owed, now: Reading) -> None:
+        if owed.missed:
+            self._skip(job, owed.missed, Outcome.MISSED)
+        if owed.start:
+            self._start(job, owed.start, now)
+
+    def _start(self, job: Job, due: datetime, now: Reading) -> None:
+        try:
+            self._runner.start(job, due, now)
+        except RunRefused as refused:
+            self._skip(job, Missed(due, due, 1, str(refused)), Outcome.SKIPPED)
+        except Exception as error:  # one bad job must not stop the others
+            self._fault(error, job.name)
+
+    def _skip(self, job: Job, slots: Missed, outcome: Outcome) -> None:
+        due, until = clock.iso(slots.first), clock.iso(slots.last)
+        self._record(
+            "run_skipped", job=job.name, due=due, until=until, slots=slots.slots, outcome=outcome, reason=slots.reason
+        )
+
+    def _wake_in(self, now: Reading) -> float:
+        """Seconds until the next minute, slot, deadline or look, whichever comes first."""
+        at = now.utc.timestamp()
+        waits = [(self._minute + 1) * self._tick_s - at, LOOK_EVERY_S]
+        due, watch_in = self._agenda.soonest(), self._runner.wake_in(now)
+        if due:
+            waits.append((due - now.utc) / timedelta(seconds=1))
+        if watch_in is not None:
+            waits.append(watch_in)
+        return max(0.0, min(waits) - (clock.read().mono - now.mono))
+
+    def _fault(self, error: Exception, where: str = "loop") -> None:
+        import traceback  # costs memory, and is needed when something is wrong
+
+        trace = "".join(traceback.format_exception(error))
+        self._record("error", where=where, message=f"{type(error).__name__}: {error}", trace=trace[-1500:])
+
+    def _shut_down(self, reason: str) -> None:
+        """Tell the open runs to stop, wait for them a little, and leave with a word."""
+        end = clock.read().mono + DRAIN_S
+        while self._runner.open:
+            now = clock.read()
+            for run in list(self._runner.open.values()):
+                self._runner.stop(run, now) if now.mono < end else self._runner.kill(run)
+            self._runner.watch(now)
+            if now.mono > end + 0.5:
+                break
+            self._signals.wait(0.1 if self._runner.open else 0.0)
+        self._record("shutdown", pid=os.getpid(), reason=reason)
+
+
+def main() -> int:
+    os.umask(0o077)
+    paths = Paths.from_environment()
+    try:
+        prepare_logs(paths)
+        return Scheduler(paths, foreground="--foreground" in sys.argv[1:]).run()
+    except LockBusy as error:
+        return _refuse(f"another scheduler lives: {error}", Exit.BUSY)
+    except AutomationsError as error:
+        return _refuse(str(error), error.exit_code)
+    except OSError as error:
+        return _refuse(f"{error.filename or paths.logs}: {error.strerror or error}", Exit.IO_ERROR)
+
+
+def _refuse(reason: str, code: Exit) -> int:
+    print(f"scheduler: {reason}", file=sys.stderr)
+    detach.announce(reason)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

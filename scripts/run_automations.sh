@@ -1,0 +1,109 @@
+#!/bin/sh
+# The one door: everything starts and stops through this script. POSIX sh; `status` needs nothing else.
+#
+# Exit codes: 0 done or running · 1 failed, or dead with a pid file (status) · 3 stopped (status)
+#             64 wrong use · 69 not installed · 74 logs/ not writable · 75 busy · 78 bad automations.toml
+set -u
+
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+project=$(cd "$here/.." && pwd -P) || exit 1
+home=${AUTOMATIONS_HOME:-$project}
+logs=$home/logs
+
+usage() {
+	cat <<'TEXT'
+Usage: run_automations.sh COMMAND
+
+  start        bring the scheduler up; OK only once it has proved that it lives
+  stop         take it down, and keep it down
+  restart      stop, then start
+  status       {"running":…,"pid":…,"last_activity":…}; exit 0 running, 3 stopped, 1 dead
+  foreground   be the scheduler in this terminal, for systemd, containers and Procfiles
+  up, down     the scheduler and the control API together
+  serve        be the control API in this terminal
+  run JOB      run a job now, show its output, answer with its exit code (--detach: do not wait)
+  trigger JOB  the same through the control API; when none answers, by `run`, and says so
+  check [FILE] is the job file good?
+  verify       check the journal line by line
+
+The home is AUTOMATIONS_HOME, or the project's own folder.
+TEXT
+}
+
+# The virtual environment's Python, isolated (-I) from whatever PYTHON* variables the caller has.
+python() {
+	if [ -x "$project/.venv/bin/python" ]; then
+		interpreter=$project/.venv/bin/python
+	else
+		interpreter=$(command -v python3) || {
+			echo "no Python: expected $project/.venv or python3 >= 3.11; next: make up" >&2
+			exit 69
+		}
+	fi
+	exec "$interpreter" -I "$@"
+}
+
+# Is the process that signed scheduler.lock alive? Its start time and the boot id must fit: a pid is recycled.
+alive() {
+	[ -n "$pid" ] || return 1
+	if [ -r /proc/self/stat ]; then
+		read -r stat <"/proc/$pid/stat" || return 1
+		# shellcheck disable=SC2086  # split on purpose: the fields after "(name) "
+		set -- ${stat##*) }
+		[ "$1" != Z ] && [ "$1" != X ] && [ "${20}" = "$start" ] || return 1
+		read -r now </proc/sys/kernel/random/boot_id || now=-
+		[ "$now" = "$boot" ]
+	else
+		kill -0 "$pid" 2>/dev/null
+	fi
+} 2>/dev/null
+
+# The time of the last journal line; of the one before when that one is torn.
+last_activity() {
+	last=$(tail -n 2 "$logs/scheduler.log" 2>/dev/null)
+	while [ -n "$last" ]; do
+		line=${last##*"$newline"}
+		case $line in
+		'{"ts":"'[0-9]*Z'"'*)
+			ts=${line#'{"ts":"'}
+			activity=\"${ts%%\"*}\"
+			return
+			;;
+		esac
+		[ "$line" = "$last" ] && return
+		last=${last%"$newline"*}
+	done
+}
+
+status() {
+	newline='
+'
+	activity=null pid='' start='' boot='' code=3
+	{ read -r pid start boot <"$logs/scheduler.lock"; } 2>/dev/null
+	last_activity
+	if alive; then
+		printf '{"running":true,"pid":%s,"last_activity":%s}\n' "$pid" "$activity"
+		exit 0
+	fi
+	[ -e "$logs/scheduler.pid" ] && code=1
+	printf '{"running":false,"pid":null,"last_activity":%s}\n' "$activity"
+	exit "$code"
+}
+
+command=${1:-help}
+[ $# -gt 0 ] && shift
+case $command in
+status) status ;;
+start | stop | restart | up | down | run | trigger | check | revive | give-up)
+	python "$project/automations/__main__.py" "$command" "$@"
+	;;
+foreground) python "$project/scripts/exec_scheduler.py" --foreground "$@" ;;
+serve) python "$project/server.py" "$@" ;;
+verify) python "$project/scripts/verify_log.py" "$logs/scheduler.log" "$@" ;;
+help | -h | --help) usage ;;
+*)
+	echo "run_automations.sh: unknown command: $command" >&2
+	usage >&2
+	exit 64
+	;;
+esac
