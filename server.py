@@ -1,0 +1,283 @@
+"""The control API and the page: Bottle on waitress, a thin face over `run_automations.sh`.
+
+Rules:
+- Every answer under /api is `{"ok":true,…}` or `{"ok":false,"error":"…"}` with a fitting status, whatever the
+  route, the verb or the failure; also what waitress itself refuses.
+- All under /api needs `X-Dash-Key`; with no key configured it is closed (503). Digests of bytes are compared in
+  constant time.
+- Every route demands a Host from an exact list, and an Origin, where there is one, of ours: a web page that
+  resolves its own name to 127.0.0.1 gets nothing.
+- No rule of scheduling lives here, no pid is signalled from here.
+
+`create_app(paths)` gives the WSGI application; `main` serves it, on 127.0.0.1 unless told otherwise.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
+
+import waitress
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask
+
+from automations import control, detach, key, locks
+from automations.control import ScriptFailed, ScriptSilent
+from automations.errors import AutomationsError, Exit, LockBusy
+from automations.paths import Paths, prepare_logs
+from automations.process import remove_pid_file, write_pid_file
+from automations.trigger import address
+
+MAX_BODY_BYTES = 65536
+MAX_HEADER_BYTES = 16384
+_JOB = "<job:re:[a-z0-9][a-z0-9_-]{0,63}>"
+_HTTP_OF = {Exit.USAGE: 400, Exit.BUSY: 409, Exit.CONFIG: 409, Exit.IO_ERROR: 507}
+
+
+class Api(Bottle):
+    """A Bottle whose every error is the JSON of the contract."""
+
+    def default_error_handler(self, res: HTTPError) -> str:
+        response.content_type = "application/json"
+        response.set_header("Cache-Control", "no-store")
+        return json.dumps({"ok": False, "error": _words(res)}, ensure_ascii=False)
+
+
+def create_app(paths: Paths) -> Api:
+    """The application for one home. The key is read at each request, so that a new one needs no restart."""
+    app = Api()
+    app.catchall = True
+    guard = _Guard(paths)
+
+    @app.hook("before_request")
+    def check_every_request() -> None:
+        guard.check()
+
+    @app.hook("after_request")
+    def harden() -> None:
+        response.set_header("X-Content-Type-Options", "nosniff")
+        response.set_header("Referrer-Policy", "no-referrer")
+
+    @app.post("/api/automations/start")
+    def start() -> HTTPResponse:
+        said = _ask(paths, "start")
+        return _json(200, {"ok": True, "status": said["status"], "pid": said["pid"]})
+
+    @app.post("/api/automations/stop")
+    def stop() -> HTTPResponse:
+        said = _ask(paths, "stop")
+        return _json(200, {"ok": True, "status": said["status"]})
+
+    @app.get("/api/automations/status")
+    def status() -> HTTPResponse:
+        return _json(200, {"ok": True, "data": _call(paths, "status").said})
+
+    @app.post(f"/api/automations/jobs/{_JOB}/run")
+    def run(job: str) -> HTTPResponse:
+        said = _ask(paths, "run", "--detach", "--", job)
+        return _json(202, {"ok": True, "run_id": said["run_id"]})
+
+    @app.get("/healthz")
+    def healthz() -> HTTPResponse:
+        return _json(200, {"ok": True})
+
+    @app.get("/")
+    def page() -> HTTPResponse:
+        return _page(paths)
+
+    return app
+
+
+class _Guard:
+    """Who may ask: Host and Origin for every route, the key for all under /api."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._hosts = allowed_hosts(*address())
+
+    def check(self) -> None:
+        """Let the request through or raise the refusal."""
+        environ: dict[str, Any] = request.environ
+        if environ.get("HTTP_HOST", "").lower() not in self._hosts:
+            raise HTTPError(421, f"this Host is not served; expected one of {' '.join(sorted(self._hosts))}")
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and origin.lower() not in {f"http://{host}" for host in self._hosts}:
+            raise HTTPError(403, "requests from another origin are refused")
+        if environ.get("PATH_INFO", "").startswith("/api"):
+            self._check_key(environ.get("HTTP_X_DASH_KEY"))
+
+    def _check_key(self, given: str | None) -> None:
+        try:
+            expected = key.load(self._paths)
+        except (AutomationsError, OSError) as error:
+            raise HTTPError(503, f"the key cannot be read: {error}") from None
+        if not expected:
+            raise HTTPError(503, f"no key configured; set {key.NAME} or run make up, then try again")
+        if given is None:
+            raise HTTPError(401, "the header X-Dash-Key is missing")
+        # WSGI hands over header bytes as latin-1; digests of bytes compare whatever was sent.
+        if not hmac.compare_digest(_digest(given.encode("latin-1")), _digest(expected.encode())):
+            raise HTTPError(401, "the key in X-Dash-Key is wrong")
+
+
+def allowed_hosts(host: str, port: int) -> frozenset[str]:
+    """The Host headers that are ours, exactly. AUTOMATIONS_HOSTS adds names for a proxy or another interface."""
+    names = {host, "127.0.0.1", "localhost", "[::1]"} | set(os.environ.get("AUTOMATIONS_HOSTS", "").lower().split())
+    with_port = {name if re.search(r":\d+$", name) else f"{name}:{port}" for name in names}
+    return frozenset(with_port | (names if port == 80 else set()))
+
+
+def _ask(paths: Paths, *arguments: str) -> dict[str, Any]:
+    """Call the script for something to be done; its refusal becomes the response."""
+    answer = _call(paths, *arguments)
+    if answer.said.get("ok") is not True:
+        raise HTTPError(_HTTP_OF.get(Exit(answer.code), 500), str(answer.said.get("error")))
+    return answer.said
+
+
+def _call(paths: Paths, *arguments: str) -> control.Answer:
+    try:
+        return control.call(paths, *arguments)
+    except ScriptSilent as error:
+        raise HTTPError(504, str(error)) from None
+    except ScriptFailed as error:
+        raise HTTPError(502, str(error)) from None
+
+
+def _json(status: int, body: dict[str, object]) -> HTTPResponse:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return HTTPResponse(json.dumps(body, ensure_ascii=False), status, headers)
+
+
+def _page(paths: Paths) -> HTTPResponse:
+    """`dashboard.html`, under a policy that allows just the script and style that are in it."""
+    with open(os.path.join(paths.project, "dashboard.html"), encoding="utf-8") as file:
+        html = file.read()
+    policy = (
+        f"default-src 'none'; connect-src 'self'; img-src data:; script-src {_hashes(html, 'script')}; "
+        f"style-src {_hashes(html, 'style')}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-cache",
+    }
+    return HTTPResponse(html, 200, headers)
+
+
+def _hashes(html: str, tag: str) -> str:
+    """CSP sources for each inline block of this tag. Source: CSP Level 3, section 2.3.1."""
+    blocks = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    digests = (base64.b64encode(hashlib.sha256(block.encode()).digest()).decode() for block in blocks)
+    return " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.sha256(value).digest()
+
+
+def _words(error: HTTPError) -> str:
+    """The sentence for a client; what went wrong inside stays inside."""
+    if error.status_code == 404:
+        return f"no such route: {request.method} {request.path[:200]}"
+    if error.status_code == 405:
+        return f"{request.method} is not allowed here"
+    if error.exception is not None:
+        return "internal error; the reason is in the server's output"
+    return str(error.body)
+
+
+class _JsonErrorTask(ErrorTask):
+    """What waitress refuses before any route (too large, malformed) in the contract's form too."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        body = json.dumps({"ok": False, "error": f"{error.reason}: {error.body}"}).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.extend([("Content-Type", "application/json"), ("Connection", "close")])
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    error_task_class = _JsonErrorTask
+
+
+def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
+    """Serve until SystemExit is raised in this thread. `ready` is called once the port is ours."""
+    server = waitress.create_server(
+        app,
+        host=host,
+        port=port,
+        threads=16,
+        connection_limit=2000,
+        channel_timeout=5,
+        cleanup_interval=2,
+        max_request_body_size=MAX_BODY_BYTES,
+        max_request_header_size=MAX_HEADER_BYTES,
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
+    server.channel_class = _Channel
+    ready()
+    server.run()
+
+
+def main() -> int:
+    """Hold `server.lock` and serve; exit 0 on TERM or INT."""
+    os.umask(0o077)
+    paths = Paths.from_environment()
+    host, port = address()
+    lock = locks.Lock(paths.log("server.lock"))
+    pid_file = paths.log("server.pid")
+
+    def ready() -> None:
+        lock.sign()
+        write_pid_file(pid_file)
+        print(f"serving http://{host}:{port}/ for {paths.home}", flush=True)
+        detach.announce("ready")
+
+    def leave(*_: object) -> None:
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+    try:
+        prepare_logs(paths)
+        lock.acquire(wait_s=2.0)
+        _warn_if_open(host)
+        serve(create_app(paths), host, port, ready)
+    except LockBusy as error:
+        return _refuse(f"another API server lives for this home: {error}", Exit.BUSY)
+    except (OSError, socket.gaierror) as error:
+        return _refuse(f"cannot serve {host}:{port}: {error.strerror or error}; set AUTOMATIONS_PORT", Exit.UNAVAILABLE)
+    finally:
+        remove_pid_file(pid_file, os.getpid())
+    return Exit.OK
+
+
+def _warn_if_open(host: str) -> None:
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
+
+
+def _refuse(reason: str, code: Exit) -> int:
+    print(f"server: {reason}", file=sys.stderr)
+    detach.announce(reason)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
