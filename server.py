@@ -29,11 +29,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run 
 import waitress
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 
-from automations import control, detach, key, locks
+from automations import control, key, locks, readiness
 from automations.control import ScriptFailed, ScriptSilent
-from automations.errors import AutomationsError, Exit, LockBusy
+from automations.errors import AutomationsError, Exit, LockBusy, SettingError
 from automations.paths import Paths, prepare_logs
 from automations.process import remove_pid_file, write_pid_file
 from automations.trigger import address
@@ -41,7 +43,7 @@ from automations.trigger import address
 MAX_BODY_BYTES = 65536
 MAX_HEADER_BYTES = 16384
 _JOB = "<job:re:[a-z0-9][a-z0-9_-]{0,63}>"
-_HTTP_OF = {Exit.USAGE: 400, Exit.BUSY: 409, Exit.CONFIG: 409, Exit.IO_ERROR: 507}
+_HTTP_OF: dict[int, int] = {Exit.USAGE: 400, Exit.NO_INPUT: 404, Exit.BUSY: 409, Exit.CONFIG: 409, Exit.IO_ERROR: 507}
 
 
 class Api(Bottle):
@@ -50,7 +52,8 @@ class Api(Bottle):
     def default_error_handler(self, res: HTTPError) -> str:
         response.content_type = "application/json"
         response.set_header("Cache-Control", "no-store")
-        return json.dumps({"ok": False, "error": _words(res)}, ensure_ascii=False)
+        _harden()
+        return json.dumps({"ok": False, "error": _words(res)})
 
 
 def create_app(paths: Paths) -> Api:
@@ -63,10 +66,7 @@ def create_app(paths: Paths) -> Api:
     def check_every_request() -> None:
         guard.check()
 
-    @app.hook("after_request")
-    def harden() -> None:
-        response.set_header("X-Content-Type-Options", "nosniff")
-        response.set_header("Referrer-Policy", "no-referrer")
+    app.add_hook("after_request", _harden)
 
     @app.post("/api/automations/start")
     def start() -> HTTPResponse:
@@ -104,6 +104,7 @@ class _Guard:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._hosts = allowed_hosts(*address())
+        self._origins = allowed_origins(self._hosts)
 
     def check(self) -> None:
         """Let the request through or raise the refusal."""
@@ -111,10 +112,13 @@ class _Guard:
         if environ.get("HTTP_HOST", "").lower() not in self._hosts:
             raise HTTPError(421, f"this Host is not served; expected one of {' '.join(sorted(self._hosts))}")
         origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and origin.lower() not in {f"http://{host}" for host in self._hosts}:
+        if origin is not None and origin.lower() not in self._origins:
             raise HTTPError(403, "requests from another origin are refused")
-        if environ.get("PATH_INFO", "").startswith("/api"):
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/api"):
             self._check_key(environ.get("HTTP_X_DASH_KEY"))
+        if not path.isprintable():  # Bottle's routes end in `$`, which lets a newline pass
+            raise HTTPError(404, "no such route")
 
     def _check_key(self, given: str | None) -> None:
         try:
@@ -126,22 +130,33 @@ class _Guard:
         if given is None:
             raise HTTPError(401, "the header X-Dash-Key is missing")
         # WSGI hands over header bytes as latin-1; digests of bytes compare whatever was sent.
-        if not hmac.compare_digest(_digest(given.encode("latin-1")), _digest(expected.encode())):
+        if not hmac.compare_digest(
+            _digest(given.encode("latin-1")), _digest(expected.encode("utf-8", "surrogateescape"))
+        ):
             raise HTTPError(401, "the key in X-Dash-Key is wrong")
 
 
 def allowed_hosts(host: str, port: int) -> frozenset[str]:
-    """The Host headers that are ours, exactly. AUTOMATIONS_HOSTS adds names for a proxy or another interface."""
-    names = {host, "127.0.0.1", "localhost", "[::1]"} | set(os.environ.get("AUTOMATIONS_HOSTS", "").lower().split())
-    with_port = {name if re.search(r":\d+$", name) else f"{name}:{port}" for name in names}
-    return frozenset(with_port | (names if port == 80 else set()))
+    """The Host headers that are ours, exactly. AUTOMATIONS_HOSTS adds some, as a proxy sends them."""
+    names = {host, "127.0.0.1", "localhost", "[::1]"}
+    ours = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
+    return frozenset(ours | _proxied_hosts())
+
+
+def allowed_origins(hosts: frozenset[str]) -> frozenset[str]:
+    """The Origins that are ours: this server without TLS, and a proxy with it."""
+    return frozenset({f"http://{host}" for host in hosts} | {f"https://{host}" for host in _proxied_hosts()})
+
+
+def _proxied_hosts() -> set[str]:
+    return set(os.environ.get("AUTOMATIONS_HOSTS", "").lower().split())
 
 
 def _ask(paths: Paths, *arguments: str) -> dict[str, Any]:
     """Call the script for something to be done; its refusal becomes the response."""
     answer = _call(paths, *arguments)
     if answer.said.get("ok") is not True:
-        raise HTTPError(_HTTP_OF.get(Exit(answer.code), 500), str(answer.said.get("error")))
+        raise HTTPError(_HTTP_OF.get(answer.code, 500), str(answer.said.get("error")))
     return answer.said
 
 
@@ -156,7 +171,7 @@ def _call(paths: Paths, *arguments: str) -> control.Answer:
 
 def _json(status: int, body: dict[str, object]) -> HTTPResponse:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return HTTPResponse(json.dumps(body, ensure_ascii=False), status, headers)
+    return HTTPResponse(json.dumps(body), status, headers)
 
 
 def _page(paths: Paths) -> HTTPResponse:
@@ -182,13 +197,18 @@ def _hashes(html: str, tag: str) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
 
 
+def _harden() -> None:
+    response.set_header("X-Content-Type-Options", "nosniff")
+    response.set_header("Referrer-Policy", "no-referrer")
+
+
 def _digest(value: bytes) -> bytes:
     return hashlib.sha256(value).digest()
 
 
 def _words(error: HTTPError) -> str:
     """The sentence for a client; what went wrong inside stays inside."""
-    if error.status_code == 404:
+    if error.status_code == 404 and str(error.body).startswith("Not found"):  # Bottle's own words
         return f"no such route: {request.method} {request.path[:200]}"
     if error.status_code == 405:
         return f"{request.method} is not allowed here"
@@ -210,12 +230,24 @@ class _JsonErrorTask(ErrorTask):
         self.write(body)
 
 
+class _Parser(HTTPRequestParser):
+    """What waitress's parser trips over (an absurd Content-Length, a target like `http://[`) is a bad request."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError(str(error)[:200]) from None
+
+
 class _Channel(HTTPChannel):
     error_task_class = _JsonErrorTask
+    parser_class = _Parser
 
 
 def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
     """Serve until SystemExit is raised in this thread. `ready` is called once the port is ours."""
+    BaseWSGIServer.channel_class = _Channel  # here, since a name with two addresses makes two servers
     server = waitress.create_server(
         app,
         host=host,
@@ -229,7 +261,6 @@ def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
-    server.channel_class = _Channel
     ready()
     server.run()
 
@@ -237,8 +268,12 @@ def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
 def main() -> int:
     """Hold `server.lock` and serve; exit 0 on TERM or INT."""
     os.umask(0o077)
+    readiness.keep_ready_fd()
     paths = Paths.from_environment()
-    host, port = address()
+    try:
+        host, port = address()
+    except SettingError as error:
+        return _refuse(str(error), Exit.USAGE)
     lock = locks.Lock(paths.log("server.lock"))
     pid_file = paths.log("server.pid")
 
@@ -246,14 +281,14 @@ def main() -> int:
         lock.sign()
         write_pid_file(pid_file)
         print(f"serving http://{host}:{port}/ for {paths.home}", flush=True)
-        detach.announce("ready")
+        readiness.announce("ready")
 
     def leave(*_: object) -> None:
         raise SystemExit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, readiness.HELD_BACK)
     try:
         prepare_logs(paths)
         lock.acquire(wait_s=2.0)
@@ -273,9 +308,9 @@ def _warn_if_open(host: str) -> None:
         print(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
 
 
-def _refuse(reason: str, code: Exit) -> int:
+def _refuse(reason: str, code: int) -> int:
     print(f"server: {reason}", file=sys.stderr)
-    detach.announce(reason)
+    readiness.announce(reason)
     return code
 
 

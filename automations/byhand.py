@@ -11,8 +11,8 @@ import signal
 import sys
 from typing import BinaryIO
 
-from automations import clock, config, detach
-from automations.errors import Exit, RunRefused
+from automations import clock, config, detach, readiness
+from automations.errors import Exit, RunRefused, UnknownJob
 from automations.journal import Journal, Recorder
 from automations.model import Job
 from automations.paths import Paths, prepare_logs
@@ -24,6 +24,7 @@ _LOOK_S = 0.05
 
 def run(paths: Paths, job_name: str) -> int:
     """Run a job now, copy its output to stdout as it comes, and return its exit code (1 if it was ended)."""
+    readiness.keep_ready_fd()
     prepare_logs(paths)
     quiet = os.environ.pop(_DETACHED, None) is not None
     runner = Runner(paths, Recorder(Journal(paths), echo=False))
@@ -31,9 +32,9 @@ def run(paths: Paths, job_name: str) -> int:
     try:
         begun = runner.start(find(paths, job_name), None, clock.read())
     except RunRefused as refused:
-        detach.announce(str(refused))
+        readiness.announce(str(refused))
         raise
-    detach.announce(f"ready {begun.run_id}")
+    readiness.announce(f"ready {begun.run_id}")
     with open(runner.file(begun.run_id, "log"), "rb") as output:
         while begun.outcome is None:
             wake.wait()
@@ -62,7 +63,7 @@ def find(paths: Paths, job_name: str) -> Job:
     """The job of this name in the job file. Raises RunRefused with the names there are."""
     jobs = config.load(paths.config, paths.project)[0].jobs
     if job_name not in jobs:
-        raise RunRefused(f"no job {job_name!r} in {paths.config}; there are: {' '.join(jobs) or 'none'}")
+        raise UnknownJob(f"no job {job_name!r} in {paths.config}; there are: {' '.join(jobs) or 'none'}")
     return jobs[job_name]
 
 
@@ -84,9 +85,9 @@ class _Wake:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in detach.HELD_BACK:
+        for number in readiness.HELD_BACK:
             signal.signal(number, self._on_stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, readiness.HELD_BACK)
 
     def wait(self) -> None:
         select.select([self._reader], [], [], _LOOK_S)

@@ -63,13 +63,13 @@ def _restart(paths: Paths) -> int:
 
 def _up(paths: Paths) -> int:
     """Key, scheduler, API, and what to do next."""
-    made = key.ensure(paths)
+    key_is = key.ensure(paths)
     scheduler = lifecycle.start(paths)
     print(f"scheduler  {scheduler.status}, pid {scheduler.pid}")
     api = lifecycle.start_server(paths)
     host, port = trigger.address()
     print(f"API        {api.status}, pid {api.pid}: http://{host}:{port}/")
-    print(f"key        {key.NAME} in {paths.key_file}{' (made just now)' if made else ''}; the page asks for it once")
+    print(f"key        {key_is}; the page asks for it once")
     print("next       make status · make run-brief · edit automations.toml · make down")
     return Exit.OK
 
@@ -109,5 +109,5 @@ def _done(result: lifecycle.Result) -> int:
 
 
 def _failed(reason: str, code: int) -> int:
-    print(json.dumps({"ok": False, "error": reason}, ensure_ascii=False))
+    print(json.dumps({"ok": False, "error": reason}))
     return code

@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import subprocess
-from typing import NamedTuple
+import tempfile
+from typing import BinaryIO, NamedTuple
 
 from automations.errors import AutomationsError
 from automations.paths import Paths
 
 GUARD_S = 30.0
+MAX_ANSWER_BYTES = 1 << 20
 
 
 class Answer(NamedTuple):
@@ -29,27 +31,43 @@ class ScriptFailed(AutomationsError):
 
 def call(paths: Paths, *arguments: str, guard_s: float = GUARD_S) -> Answer:
     """Run the script with these arguments. Raises ScriptSilent, ScriptFailed."""
-    child = subprocess.Popen(
-        ["/bin/sh", paths.door, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "AUTOMATIONS_HOME": paths.home},
-        start_new_session=True,  # so that the guard ends the script and all that it waits for
-    )
-    try:
-        out, err = child.communicate(timeout=guard_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
-        raise ScriptSilent(f"run_automations.sh {' '.join(arguments)} gave no answer in {guard_s:g} s") from None
-    return Answer(child.returncode, _object(out, err, arguments))
+    with _scratch() as out, _scratch() as err:
+        child = subprocess.Popen(
+            ["/bin/sh", paths.door, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env={**os.environ, "AUTOMATIONS_HOME": paths.home},
+            start_new_session=True,  # so that the guard ends the script and all that it waits for
+        )
+        try:
+            child.wait(guard_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise ScriptSilent(f"run_automations.sh {' '.join(arguments)} gave no answer in {guard_s:g} s") from None
+        return Answer(child.returncode, _object(_read(out), _read(err), arguments))
+
+
+def _scratch() -> BinaryIO:
+    """A file rather than a pipe: what a process left behind by the script keeps open makes nobody wait.
+
+    In memory where the system can, so that a full disk does not silence the script.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("answer"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _read(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(MAX_ANSWER_BYTES)
 
 
 def _object(out: bytes, err: bytes, arguments: tuple[str, ...]) -> dict[str, object]:
     try:
         said = json.loads(out)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         heard = (err or out).decode("utf-8", "backslashreplace").strip()[-500:]

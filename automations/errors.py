@@ -3,16 +3,18 @@
 Rule: a message says what, where, expected, got, and what to do next. It is shown to the user as it stands.
 """
 
-from enum import IntEnum
 
+class Exit:
+    """Exit codes of every command. Source: LSB init scripts (0, 1, 3) and sysexits.h (64 and above).
 
-class Exit(IntEnum):
-    """Exit codes of every command. Source: LSB init scripts (0, 1, 3) and sysexits.h (64 and above)."""
+    Plain numbers: enum is 0.8 MB that the watchdog, which imports this file, does without.
+    """
 
     OK = 0
     FAILED = 1
     STOPPED = 3
     USAGE = 64
+    NO_INPUT = 66
     UNAVAILABLE = 69
     IO_ERROR = 74
     BUSY = 75
@@ -22,7 +24,7 @@ class Exit(IntEnum):
 class AutomationsError(Exception):
     """Base of all errors raised on purpose."""
 
-    exit_code = Exit.FAILED
+    exit_code: int = Exit.FAILED
 
 
 class ConfigError(AutomationsError):
@@ -48,7 +50,11 @@ class LockBusy(AutomationsError):
 
 
 class StartFailed(AutomationsError):
-    """A program was launched and did not prove that it lives."""
+    """A program was launched and did not prove that it lives; the exit code is its own, if it had one."""
+
+    def __init__(self, reason: str, exit_code: int = Exit.FAILED) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
 
 
 class StopFailed(AutomationsError):
@@ -56,4 +62,28 @@ class StopFailed(AutomationsError):
 
 
 class RunRefused(AutomationsError):
-    """A run was not started: unknown job, claimed slot, job still running, no process to be had."""
+    """A run was not started: its slot was claimed before, or its output file cannot be made."""
+
+
+class UnknownJob(RunRefused):
+    """The job file has no job of this name."""
+
+    exit_code = Exit.NO_INPUT
+
+
+class StillRunning(RunRefused):
+    """The run before it has not ended."""
+
+    exit_code = Exit.BUSY
+
+
+class SettingError(AutomationsError):
+    """An environment variable has a value that cannot be used."""
+
+    exit_code = Exit.USAGE
+
+
+class ServerError(AutomationsError):
+    """What answers at the API's address does not answer as the API does."""
+
+    exit_code = Exit.UNAVAILABLE

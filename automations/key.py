@@ -31,14 +31,18 @@ def load(paths: Paths) -> str:
     return ""
 
 
-def ensure(paths: Paths) -> bool:
-    """Make a key in `.env` unless one is configured. True when it made one; other lines of the file are kept."""
+def ensure(paths: Paths) -> str:
+    """Make a key in `.env` unless one is configured; other lines of the file are kept. Says where the key is."""
+    if os.environ.get(NAME):
+        return f"{NAME} from the environment"
     if load(paths):
-        return False
+        return f"{NAME} in {paths.key_file}"
+    before = read_text(paths.key_file)
+    newline = "\n" if before and not before.endswith("\n") else ""
     fd = open_private(paths.key_file, os.O_WRONLY | os.O_APPEND)
     try:
-        write_all(fd, f"{NAME}={secrets.token_urlsafe(32)}\n".encode())
+        write_all(fd, f"{newline}{NAME}={secrets.token_urlsafe(32)}\n".encode())
         os.fsync(fd)
     finally:
         os.close(fd)
-    return True
+    return f"{NAME} in {paths.key_file}, made just now"

@@ -82,7 +82,7 @@ def bring_up(service: Service) -> Result:
     try:
         pid, _ = detach.launch(service.argv, service.out)
     except StartFailed as error:
-        raise StartFailed(f"{service.title} did not start: {error}") from None
+        raise StartFailed(f"{service.title} did not start: {error}", error.exit_code) from None
     proved = locks.holder(service.lock)
     if proved is None or proved.pid != pid:
         raise StartFailed(f"{service.title} did not start: pid {pid} does not hold {service.lock}")

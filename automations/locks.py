@@ -10,18 +10,22 @@ Imports almost nothing, because the watchdog lives on it.
 import fcntl
 import os
 import time
-from typing import NamedTuple
 
 from automations.errors import LockBusy
 from automations.files import open_private, read_text
 
+_boot_id: list[str] = []
 
-class Identity(NamedTuple):
+
+class Identity:
     """One process for all time: pid, start time in clock ticks since boot, boot id (`-` where unknown)."""
 
-    pid: int
-    start: str
-    boot: str
+    __slots__ = ("boot", "pid", "start")
+
+    def __init__(self, pid: int, start: str, boot: str) -> None:
+        self.pid = pid
+        self.start = start
+        self.boot = boot
 
     def __str__(self) -> str:
         return f"{self.pid} {self.start} {self.boot}"
@@ -41,7 +45,7 @@ class Identity(NamedTuple):
 
     def is_alive(self) -> bool:
         """Is it this very process that has this pid now?"""
-        return Identity.of(self.pid) == self
+        return str(Identity.of(self.pid)) == str(self)
 
 
 class Lock:
@@ -160,7 +164,9 @@ def proc_stat(pid: int) -> list[str] | None:
 
 def boot_id() -> str:
     """The kernel's id of this boot; `-` where the system has none."""
-    return read_text("/proc/sys/kernel/random/boot_id", 64).strip() or "-"
+    if not _boot_id:  # it stays the same as long as we do
+        _boot_id.append(read_text("/proc/sys/kernel/random/boot_id", 64).strip() or "-")
+    return _boot_id[0]
 
 
 def _answers(pid: int) -> bool:

@@ -1,21 +1,24 @@
 """Where everything lives: one value made from AUTOMATIONS_HOME, passed to whoever needs a file.
 
-Strings and `os.path` rather than pathlib: the scheduler and the watchdog live for months in few megabytes.
+Strings and `os.path` rather than pathlib, a plain class rather than a NamedTuple: the watchdog lives for months
+in few megabytes.
 """
 
 import os
-from typing import NamedTuple
 
 from automations.files import open_private
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-class Paths(NamedTuple):
+class Paths:
     """Files of one installation. `home` holds the user's files, `project` the program's."""
 
-    home: str
-    project: str = PROJECT
+    __slots__ = ("home", "project")
+
+    def __init__(self, home: str, project: str = PROJECT) -> None:
+        self.home = home
+        self.project = project
 
     @classmethod
     def from_environment(cls) -> "Paths":

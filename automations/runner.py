@@ -4,9 +4,10 @@ Rules:
 - Claim: the output file `runs/<job>/<slot>.log` is created exclusively; a slot is so claimed once, by whoever
   comes first.
 - Record before spawn: `run_started` is in the journal before the process exists.
-- The command runs under a small `sh` that holds the job's lock while the command lives (and does not pass it
-  on) and leaves the exit status in `<slot>.exit`; so a run outlives a crashed scheduler, and the next one finds
-  out how it ended.
+- The command runs under a small `sh` that holds two locks while the command lives, and does not pass them on:
+  the job's, so that two runs of it never overlap, and the run's own, `<slot>.run`. That file tells the shim's
+  pid and, at the end, the exit status; so a run outlives a crashed scheduler, and the next one finds out
+  how it ended.
 - A job's environment is built from nothing, the same for the scheduler and for a run by hand; the key of the
   control API is not in it.
 - Deadlines are monotonic: TERM to the whole group, five seconds, KILL.
@@ -23,7 +24,7 @@ from datetime import datetime
 
 from automations import clock, locks
 from automations.clock import Reading
-from automations.errors import LockBusy, RunRefused
+from automations.errors import LockBusy, RunRefused, StillRunning
 from automations.files import open_private, read_text
 from automations.journal import Recorder
 from automations.locks import Identity
@@ -32,14 +33,15 @@ from automations.paths import Paths
 
 KILL_AFTER_S = 5.0
 ADOPTED_POLL_S = 1.0
-_LOCK_FD = 9  # the highest one that every sh can close
+_JOB_FD, _RUN_FD = 8, 9  # single digits are all that every sh can close
 _SHIM = """
-exit_file=$1; folder=$2; shift 2
+folder=$1; shift
 trap : HUP INT TERM
+echo "$$" >&9
 umask 022
-if cd "$folder"; then "$@" 9>&-; else (exit 126); fi
+if cd "$folder"; then "$@" 8>&- 9>&-; else (exit 126); fi
 code=$?
-echo "$code" >"$exit_file"
+echo "$code" >&9
 exit "$code"
 """
 _DEFAULTS = [n for n in signal.valid_signals() if n not in (signal.SIGKILL, signal.SIGSTOP) and n < 32]
@@ -53,10 +55,10 @@ class Run:
         "code",
         "deadline",
         "due",
-        "identity",
         "job",
         "kill_at",
         "outcome",
+        "pid",
         "run_id",
         "started",
         "stopping_as",
@@ -70,7 +72,7 @@ class Run:
         self.deadline = started.mono + timeout_s
         self.kill_at: float | None = None
         self.stopping_as: Outcome | None = None
-        self.identity: Identity | None = None
+        self.pid = 0
         self.adopted = False
         self.outcome: Outcome | None = None
         self.code: int | None = None
@@ -90,24 +92,24 @@ class Runner:
         name = clock.slot_name(due) if due else clock.moment_name(now.utc)
         run = Run(job.name, f"{job.name}/{name}", due, now, job.timeout.total_seconds())
         os.makedirs(os.path.join(self._paths.runs, job.name), mode=0o700, exist_ok=True)
-        lock = self._take_lock(job)
-        try:
+        with (
+            locks.Lock(os.path.join(self._paths.runs, job.name, "lock")) as job_lock,
+            locks.Lock(self.file(run.run_id, "run")) as run_lock,
+        ):
+            self._take(job, job_lock)
             out_fd = self._claim(run)
             try:
-                self._begin(run, job, lock, out_fd)
+                run_lock.acquire()
+                self._begin(run, job, (out_fd, job_lock.fd, run_lock.fd))
             finally:
                 os.close(out_fd)
-        finally:
-            lock.release()  # the shim keeps it
-        return run
+        return run  # the locks are the shim's now
 
-    def _take_lock(self, job: Job) -> locks.Lock:
-        lock = locks.Lock(os.path.join(self._paths.runs, job.name, "lock"))
+    def _take(self, job: Job, lock: locks.Lock) -> None:
         try:
             lock.acquire()
         except LockBusy:
-            raise RunRefused(f"{job.name} is still running") from None
-        return lock
+            raise StillRunning(f"{job.name} is still running") from None
 
     def _claim(self, run: Run) -> int:
         try:
@@ -117,31 +119,27 @@ class Runner:
         except OSError as error:
             raise RunRefused(f"{run.run_id}: no output file: {error.strerror}") from error
 
-    def _begin(self, run: Run, job: Job, lock: locks.Lock, out_fd: int) -> None:
+    def _begin(self, run: Run, job: Job, fds: tuple[int, int, int]) -> None:
         trigger = Trigger.SCHEDULE if run.due else Trigger.MANUAL
-        due = clock.iso(run.due) if run.due else None
-        ids = {"job": job.name, "run_id": run.run_id, "due": due}
-        self._record("run_started", run.started.utc, **ids, trigger=trigger, attempt=1, by=self._by)
+        self._record("run_started", run.started.utc, **_names(run), trigger=trigger, attempt=1, by=self._by)
         self.open[run.run_id] = run
         try:
-            pid = self._spawn(run, job, lock.fd, out_fd)
+            run.pid = self._spawn(run, job, fds)
         except OSError as error:
             self._finish(run, clock.read(), Outcome.FAILED, None, f"no process: {error.strerror}")
-            return
-        run.identity = Identity.of(pid) or Identity(pid, "-", "-")
-        with contextlib.suppress(OSError):  # serves adoption only; the child may be done already
-            lock.sign(pid)
 
-    def _spawn(self, run: Run, job: Job, lock_fd: int, out_fd: int) -> int:
+    def _spawn(self, run: Run, job: Job, fds: tuple[int, int, int]) -> int:
+        out_fd, job_fd, run_fd = fds
         return os.posix_spawn(
             "/bin/sh",
-            ["/bin/sh", "-c", _SHIM, "run", self.file(run.run_id, "exit"), job.cwd, *job.argv],
+            ["/bin/sh", "-c", _SHIM, "run", job.cwd, *job.argv],
             environment(self._paths, job, run),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, out_fd, 1),
                 (os.POSIX_SPAWN_DUP2, out_fd, 2),
-                (os.POSIX_SPAWN_DUP2, lock_fd, _LOCK_FD),
+                (os.POSIX_SPAWN_DUP2, job_fd, _JOB_FD),
+                (os.POSIX_SPAWN_DUP2, run_fd, _RUN_FD),
             ],
             setsid=True,
             setsigmask=[],
@@ -161,7 +159,6 @@ class Runner:
             elapsed_s = max(0.0, (now.utc - began).total_seconds())
             run = Run(job_name, run_id, due, Reading(began, now.mono - elapsed_s, 0.0), timeout_s)
             run.adopted = True
-            run.identity = Identity.parse(read_text(self._lock_path(run), 256))
             self.open[run_id] = run
 
     def watch(self, now: Reading) -> None:
@@ -192,11 +189,8 @@ class Runner:
         return max(0.0, min(moments) - now.mono) if moments else None
 
     def file(self, run_id: str, kind: str) -> str:
-        """The run's `log` (its output) or `exit` (the status that the shim left)."""
+        """The run's `log` (its output) or `run` (its lock, with the shim's pid and then the exit status)."""
         return os.path.join(self._paths.runs, f"{run_id}.{kind}")
-
-    def _lock_path(self, run: Run) -> str:
-        return os.path.join(self._paths.runs, run.job, "lock")
 
     def _ask_to_end(self, run: Run, now: Reading, outcome: Outcome) -> None:
         run.stopping_as = outcome
@@ -205,22 +199,27 @@ class Runner:
         self._signal(run, signal.SIGCONT)
 
     def _signal(self, run: Run, number: int) -> None:
-        """To the run's whole group. Its leader is our unreaped child, or an adopted one whose identity fits."""
-        if run.identity and (not run.adopted or run.identity.is_alive()):
+        """To the run's whole group, whose leader is the shim: our unreaped child, or the holder of the run's lock."""
+        pid = run.pid or (self._left(run)[0] if self._is_held(run) else None)
+        if pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(run.identity.pid, number)
+                os.killpg(pid, number)
 
     def _poll(self, run: Run) -> tuple[bool, int | None]:
         """Has it ended, and with which code (None: unknowable)?"""
         if run.adopted:
-            return (False, None) if locks.is_held(self._lock_path(run)) else (True, self._left_code(run))
-        assert run.identity is not None  # set at the spawn
-        pid, status = os.waitpid(run.identity.pid, os.WNOHANG)
+            return (False, None) if self._is_held(run) else (True, self._left(run)[1])
+        pid, status = os.waitpid(run.pid, os.WNOHANG)
         return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
 
-    def _left_code(self, run: Run) -> int | None:
-        text = read_text(self.file(run.run_id, "exit"), 16)
-        return int(text) if text.endswith("\n") and text.strip().isdigit() else None
+    def _is_held(self, run: Run) -> bool:
+        return locks.is_held(self.file(run.run_id, "run"))
+
+    def _left(self, run: Run) -> tuple[int | None, int | None]:
+        """What the shim wrote: its pid, and the exit status once there is one."""
+        lines = read_text(self.file(run.run_id, "run"), 64).split("\n")[:-1]
+        numbers = [int(line) for line in lines if line.isdigit()]
+        return (numbers[0] if numbers else None), (numbers[1] if len(numbers) == 2 else None)
 
     def _settle(self, run: Run, now: Reading, code: int | None) -> None:
         if run.stopping_as:
@@ -234,9 +233,7 @@ class Runner:
         self.open.pop(run.run_id, None)
         run.outcome, run.code = outcome, code
         fields: dict[str, object] = {
-            "job": run.job,
-            "run_id": run.run_id,
-            "due": clock.iso(run.due) if run.due else None,
+            **_names(run),
             "outcome": outcome,
             "exit": code,
             "duration_s": round(now.mono - run.started.mono, 3),
@@ -248,7 +245,7 @@ class Runner:
             fields["reason"] = reason
         self._record("run_finished", now.utc, **fields)
         with contextlib.suppress(OSError):
-            os.unlink(self.file(run.run_id, "exit"))
+            os.unlink(self.file(run.run_id, "run"))
 
 
 _STOP_REASONS = {Outcome.TIMED_OUT: "longer than its timeout", Outcome.STOPPED: "it was told to stop"}
@@ -270,6 +267,10 @@ def environment(paths: Paths, job: Job, run: Run) -> dict[str, str]:
         "AUTOMATIONS_RUN_ID": run.run_id,
         "AUTOMATIONS_DUE": clock.iso(run.due or run.started.utc),
     }
+
+
+def _names(run: Run) -> dict[str, str | None]:
+    return {"job": run.job, "run_id": run.run_id, "due": clock.iso(run.due) if run.due else None}
 
 
 def _size(path: str) -> int:

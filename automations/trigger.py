@@ -4,9 +4,10 @@ import http.client
 import json
 import os
 import sys
+from urllib.parse import quote
 
 from automations import byhand, key
-from automations.errors import Exit
+from automations.errors import Exit, ServerError, SettingError
 from automations.paths import Paths
 
 _PATIENCE_S = 35.0  # the server's own guard is 30
@@ -14,26 +15,35 @@ _PATIENCE_S = 35.0  # the server's own guard is 30
 
 def address() -> tuple[str, int]:
     """Where the control API is: AUTOMATIONS_HOST and AUTOMATIONS_PORT, by default 127.0.0.1:5000."""
-    return os.environ.get("AUTOMATIONS_HOST") or "127.0.0.1", int(os.environ.get("AUTOMATIONS_PORT") or 5000)
+    port = os.environ.get("AUTOMATIONS_PORT") or "5000"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise SettingError(f"AUTOMATIONS_PORT: got {port!r}; expected a number from 1 to 65535")
+    return os.environ.get("AUTOMATIONS_HOST") or "127.0.0.1", int(port)
 
 
 def run(paths: Paths, job: str) -> int:
     """Trigger `job` and print the answer. Exit 0 when the run has begun (API) or succeeded (by hand)."""
     host, port = address()
     try:
-        status, body = _post(host, port, f"/api/automations/jobs/{job}/run", key.load(paths))
+        status, body = _post(host, port, f"/api/automations/jobs/{quote(job, safe='')}/run", key.load(paths))
     except ConnectionRefusedError:
         print(f"no server answers at {host}:{port}; running {job} through the script", file=sys.stderr)
         return byhand.run(paths, job)
-    print(body)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ServerError(f"http://{host}:{port} does not answer as the control API does: {reason}") from error
+    print(json.dumps(body))
     return Exit.OK if status == 202 else Exit.FAILED
 
 
-def _post(host: str, port: int, path: str, secret: str) -> tuple[int, str]:
+def _post(host: str, port: int, path: str, secret: str) -> tuple[int, dict[str, object]]:
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
-        connection.request("POST", path, headers={"X-Dash-Key": secret.encode()})
+        connection.request("POST", path, headers={"X-Dash-Key": secret.encode("utf-8", "surrogateescape")})
         response = connection.getresponse()
-        return response.status, json.dumps(json.loads(response.read()), ensure_ascii=False)
+        body = json.loads(response.read())
     finally:
         connection.close()
+    if not isinstance(body, dict):
+        raise ValueError("expected a JSON object")
+    return response.status, body

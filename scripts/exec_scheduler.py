@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from automations import __version__, clock, config, detach, locks, plan, replay
+from automations import __version__, clock, config, locks, plan, readiness, replay
 from automations.clock import Reading
 from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
 from automations.files import replace
@@ -26,7 +26,7 @@ from automations.paths import Paths, prepare_logs
 from automations.process import remove_pid_file, write_pid_file
 from automations.runner import Runner
 
-LOOK_EVERY_S = 5.0  # how often the job file and the clocks are looked at between ticks
+LOOK_EVERY_S = 10.0  # how often the job file and the clocks are looked at between ticks
 LOCK_WAIT_S = 2.0  # others probe the lock for a moment
 DRAIN_S = 4.0  # stop gives five seconds in all
 
@@ -46,7 +46,7 @@ class Signals:
         signal.signal(signal.SIGHUP, self._on_reload)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # its only work is to wake the wait
         faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)  # the watchdog asks where we hang
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, detach.HELD_BACK)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, readiness.HELD_BACK)
 
     def wait(self, seconds: float) -> None:
         """Sleep until a signal, or for so long. The only place where the scheduler waits."""
@@ -138,7 +138,7 @@ class Scheduler:
             raise JournalError(f"{self._paths.logs}: cannot be written; free some space or make it writable")
         self._record("config_loaded", config=self._jobs.hash, jobs=len(jobs))
         self._runner.adopt(past.open_runs, jobs, now)
-        detach.announce("ready")
+        readiness.announce("ready")
 
     def _loop(self) -> None:
         self._first_things()
@@ -274,6 +274,7 @@ class Scheduler:
 
 def main() -> int:
     os.umask(0o077)
+    readiness.keep_ready_fd()
     paths = Paths.from_environment()
     try:
         prepare_logs(paths)
@@ -286,9 +287,9 @@ def main() -> int:
         return _refuse(f"{error.filename or paths.logs}: {error.strerror or error}", Exit.IO_ERROR)
 
 
-def _refuse(reason: str, code: Exit) -> int:
+def _refuse(reason: str, code: int) -> int:
     print(f"scheduler: {reason}", file=sys.stderr)
-    detach.announce(reason)
+    readiness.announce(reason)
     return code
 
 

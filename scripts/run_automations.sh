@@ -5,10 +5,8 @@
 #             64 wrong use · 69 not installed · 74 logs/ not writable · 75 busy · 78 bad automations.toml
 set -u
 
-case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
-project=$(cd "$here/.." && pwd -P) || exit 1
-home=${AUTOMATIONS_HOME:-$project}
-logs=$home/logs
+case $0 in */*) project=${0%/*}/.. ;; *) project=.. ;; esac
+logs=${AUTOMATIONS_HOME:-$project}/logs
 
 usage() {
 	cat <<'TEXT'
@@ -32,6 +30,9 @@ TEXT
 
 # The virtual environment's Python, isolated (-I) from whatever PYTHON* variables the caller has.
 python() {
+	script=$1
+	shift
+	project=$(cd "$project" && pwd -P) || exit 1
 	if [ -x "$project/.venv/bin/python" ]; then
 		interpreter=$project/.venv/bin/python
 	else
@@ -40,7 +41,7 @@ python() {
 			exit 69
 		}
 	fi
-	exec "$interpreter" -I "$@"
+	exec "$interpreter" -I "$project/$script" "$@"
 }
 
 # Is the process that signed scheduler.lock alive? Its start time and the boot id must fit: a pid is recycled.
@@ -95,11 +96,11 @@ command=${1:-help}
 case $command in
 status) status ;;
 start | stop | restart | up | down | run | trigger | check | revive | give-up)
-	python "$project/automations/__main__.py" "$command" "$@"
+	python automations/__main__.py "$command" "$@"
 	;;
-foreground) python "$project/scripts/exec_scheduler.py" --foreground "$@" ;;
-serve) python "$project/server.py" "$@" ;;
-verify) python "$project/scripts/verify_log.py" "$logs/scheduler.log" "$@" ;;
+foreground) python scripts/exec_scheduler.py --foreground "$@" ;;
+serve) python server.py "$@" ;;
+verify) python scripts/verify_log.py "$logs/scheduler.log" "$@" ;;
 help | -h | --help) usage ;;
 *)
 	echo "run_automations.sh: unknown command: $command" >&2

@@ -35,7 +35,7 @@ class Timing:
     """All spans follow from the tick, so that a test with a short tick has a quick watchdog."""
 
     def __init__(self, tick_s: float) -> None:
-        self.poll_s = tick_s / 30
+        self.poll_s = tick_s / 4 if hasattr(os, "pidfd_open") else tick_s / 30  # a pidfd wakes us by itself
         self.hang_s = tick_s * HANG_TICKS
         self.healthy_s = tick_s * HEALTHY_TICKS
         self.first_delay_s = tick_s / 60
@@ -63,9 +63,8 @@ class Scheduler:
     def ended_within(self, seconds: float) -> bool:
         """Wait for its end, at most so long."""
         if self._fd >= 0:
-            select.select([self._fd], [], [], seconds)
-        else:
-            time.sleep(seconds)
+            return bool(select.select([self._fd], [], [], seconds)[0])
+        time.sleep(seconds)
         return not self.identity.is_alive()
 
     def progress(self) -> int | None:

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 OUT_LIMIT = 10 * MIB
 OUT_KEPT = MIB
 FOLDERS = ("runs", "briefs", "reports")
-SUFFIXES = (".log", ".exit", ".md", ".json", ".html")
+SUFFIXES = (".log", ".run", ".md", ".json", ".html")
 
 
 class File(NamedTuple):

@@ -1,0 +1,31 @@
+"""How a launched program tells its launcher that it lives: the program's side of `detach`.
+
+It writes `ready` (or the reason why not) and an end mark into the descriptor named by READY_FD. SIGTERM, SIGINT
+and SIGHUP are blocked when it begins, and it unblocks them once its handlers stand, so that none is lost in the
+first moments. Source: s6, notification-fd.
+"""
+
+import os
+import signal
+
+READY_FD = "READY_FD"
+END = b"\0"
+HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def keep_ready_fd() -> None:
+    """Keep the launcher's descriptor from what this program itself starts. Call it first of all."""
+    fd = os.environ.get(READY_FD, "")
+    if fd.isdigit():
+        os.set_inheritable(int(fd), False)
+
+
+def announce(word: str) -> None:
+    """Tell the launcher, if there is one: `ready`, `ready WORDS`, or the reason why it will not be."""
+    fd = os.environ.pop(READY_FD, "")
+    if fd.isdigit():
+        try:
+            os.write(int(fd), word.encode()[:4000] + END)
+            os.close(int(fd))
+        except OSError:
+            pass  # the launcher gave up waiting
