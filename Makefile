@@ -29,7 +29,7 @@ stop: ## take the scheduler down
 restart: $(ENV) ## stop, then start
 	@$(DOOR) restart
 status: ## is it running?
-	@$(DOOR) status
+	@$(DOOR) status || [ $$? -eq 3 ]
 serve: $(ENV) ## the control API in this terminal
 	@$(DOOR) serve
 run-brief: $(ENV) ## run the brief now, through the API; without a server, through the script

@@ -61,5 +61,7 @@ class Paths:
 def prepare_logs(paths: Paths) -> None:
     """Create `logs/` (0700) and the three files that a user may always expect there (0600)."""
     os.makedirs(paths.logs, mode=0o700, exist_ok=True)
+    if os.stat(paths.logs).st_mode & 0o077:  # a fresh clone brings the folder along, readable by all
+        os.chmod(paths.logs, 0o700)
     for name in ("scheduler.log", "scheduler.out", "retention.log"):
         os.close(open_private(paths.log(name), os.O_WRONLY | os.O_APPEND))
