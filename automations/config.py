@@ -18,7 +18,7 @@ from automations.errors import ConfigError
 from automations.model import Config, Job, Schedule
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 DEFAULT_TIMEOUT = timedelta(hours=1)
@@ -44,7 +44,7 @@ def parse(content: bytes, name: str, home: str, project: str) -> Config:
     """Check the bytes of a job file. `home` is what a relative `cwd` starts from, `project` its default."""
     try:
         table = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{name}: not valid TOML: {error}"]) from None
     faults: list[str] = []
     faults.extend(f"{key}: unknown key; expected tables [jobs.NAME]" for key in table if key != "jobs")
@@ -175,7 +175,10 @@ def _environment(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

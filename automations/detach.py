@@ -6,6 +6,7 @@ launch, and a start that answers before that lies. Measured: alive after 0.2 s w
 such a platform, after 1.5 s in none.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -62,8 +63,7 @@ def launch(
             raise _why_not(child, word, wait_s, out, said_before)
         _settle(child, settle_s, out, said_before)
     except BaseException:
-        child.kill()
-        child.wait()
+        _kill_all(child)
         raise
     finally:
         os.close(reader)
@@ -97,6 +97,13 @@ def _why_not(child: "subprocess.Popen[bytes]", word: str, wait_s: float, out: st
     if ended:
         return _failure(child, f"died before it was ready: {_ending(child)}{_tail(out, said_before)}")
     return StartFailed(f"gave no sign of life within {wait_s:g} s and was killed{_tail(out, said_before)}")
+
+
+def _kill_all(child: "subprocess.Popen[bytes]") -> None:
+    """End the program and whatever it has started in its session's first group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _failure(child: "subprocess.Popen[bytes]", reason: str) -> StartFailed:

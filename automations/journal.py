@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ MAX_LINE_BYTES = 4095
 FIRST_PREV = "0" * 16
 _BLOCK = 64 * 1024
 _LOCK_WAIT_S = 5.0
+_SHORT = 16
 MAX_LATE = 1000
 
 
@@ -59,6 +61,7 @@ class Journal:
         self._fd = -1
         self._lock_fd = -1
         self._tail: _Tail | None = None
+        self._recovered: list[Entry] = []
 
     def append(self, *entries: Entry) -> list[bytes]:
         """Write these entries as one batch and return their lines, durable. Raises JournalError."""
@@ -86,9 +89,9 @@ class Journal:
 
     def _append_locked(self, entries: tuple[Entry, ...]) -> list[bytes]:
         self._follow()
-        tail, recovered = self._find_tail()
+        tail = self._find_tail()
         seq, prev, lines = tail.seq, tail.prev, []
-        for entry in (*recovered, *entries):
+        for entry in (*self._recovered, *entries):
             seq += 1
             line = encode(entry, seq, prev)
             prev = short_hash(line)
@@ -96,6 +99,7 @@ class Journal:
         batch = b"".join(line + b"\n" for line in lines)
         self._write(batch, tail.size)
         self._tail = _Tail(tail.inode, tail.size + len(batch), seq, prev)
+        self._recovered = []
         return lines
 
     def _follow(self) -> None:
@@ -110,21 +114,20 @@ class Journal:
             self._fd = -1
         self._fd = open_private(self._path, os.O_RDWR | os.O_APPEND)
 
-    def _find_tail(self) -> tuple[_Tail, list[Entry]]:
-        """The end of the last whole line; a torn rest is cut, and returned as an entry that says so."""
+    def _find_tail(self) -> _Tail:
+        """The end of the last whole line; a torn rest is cut, and an entry that says so is due."""
         status = os.fstat(self._fd)
         if self._tail and (self._tail.inode, self._tail.size) == (status.st_ino, status.st_size):
-            return self._tail, []
+            return self._tail
         last, torn = _last_line(self._fd, status.st_size)
         size = status.st_size - len(torn)
-        recovered = []
         if torn:
             os.ftruncate(self._fd, size)
             cut = {"bytes_cut": len(torn), "cut": torn[:200].decode("utf-8", "backslashreplace")}
-            recovered.append(Entry("journal_recovered", cut))
+            self._recovered.append(Entry("journal_recovered", cut))
         if last is None:
-            return _Tail(status.st_ino, size, 0, FIRST_PREV), recovered
-        return _Tail(status.st_ino, size, _seq_before(self._fd, size), short_hash(last)), recovered
+            return _Tail(status.st_ino, size, 0, FIRST_PREV)
+        return _Tail(status.st_ino, size, _seq_before(self._fd, size), short_hash(last))
 
     def _write(self, batch: bytes, size: int) -> None:
         """All of it or nothing."""
@@ -140,17 +143,36 @@ class Journal:
 
 
 def encode(entry: Entry, seq: int, prev: str) -> bytes:
-    """One entry as its line, without the newline. Strings that would not fit are clipped, with a mark."""
+    """One entry as its line, without the newline. What would not fit is clipped, with a mark, the longest first."""
     head = {"ts": clock.iso(entry.at or clock.read().utc), "event": entry.event}
     fields = dict(entry.fields)
     while True:
-        line = json.dumps({**head, **fields, "seq": seq, "prev": prev}, ensure_ascii=False, separators=(",", ":"))
-        encoded = line.encode("utf-8", "backslashreplace")
-        if len(encoded) <= MAX_LINE_BYTES:
-            return encoded
-        name, longest = max(fields.items(), key=lambda item: len(json.dumps(item[1])))
-        text = longest if isinstance(longest, str) else json.dumps(longest)
-        fields[name] = text[: len(text) // 2].removesuffix("…") + "…"
+        line = _dump({**head, **fields, "seq": seq, "prev": prev})
+        if len(line) <= MAX_LINE_BYTES:
+            return line
+        name = max(fields, key=lambda name: len(_dump(fields[name])))
+        text = fields[name] if isinstance(fields[name], str) else _dump(fields[name]).decode()
+        if len(str(text)) > _SHORT:
+            fields[name] = str(text)[: len(str(text)) // 2].removesuffix("…") + "…"
+        else:
+            del fields[name]
+
+
+def _dump(value: object) -> bytes:
+    """Compact JSON in UTF-8. A number that JSON does not know becomes its name; half a character is escaped."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return _dump(_without_nan(value))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def decode(line: bytes) -> dict[str, object] | None:

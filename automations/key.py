@@ -26,8 +26,9 @@ def load(paths: Paths) -> str:
         raise AutomationsError(f"{paths.key_file}: mode {mode:o}; expected 600; next: chmod 600 {paths.key_file}")
     for line in read_text(paths.key_file).split("\n"):
         name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if equals and name.strip() == NAME:
-            return value.strip().strip("'\"")
+        found = value.strip().strip("'\"")
+        if equals and name.strip() == NAME and found:
+            return found
     return ""
 
 

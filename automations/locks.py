@@ -41,7 +41,7 @@ class Identity:
     @classmethod
     def parse(cls, text: str) -> "Identity | None":
         words = text.split()
-        return cls(int(words[0]), words[1], words[2]) if len(words) == 3 and words[0].isdigit() else None
+        return cls(int(words[0]), words[1], words[2]) if len(words) == 3 and is_pid(words[0]) else None
 
     def is_alive(self) -> bool:
         """Is it this very process that has this pid now?"""
@@ -151,6 +151,11 @@ def is_held(path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def is_pid(text: str) -> bool:
+    """Is this text a process id as this program writes it?"""
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def proc_stat(pid: int) -> list[str] | None:

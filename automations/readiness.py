@@ -5,6 +5,7 @@ and SIGHUP are blocked when it begins, and it unblocks them once its handlers st
 first moments. Source: s6, notification-fd.
 """
 
+import contextlib
 import os
 import signal
 
@@ -17,15 +18,14 @@ def keep_ready_fd() -> None:
     """Keep the launcher's descriptor from what this program itself starts. Call it first of all."""
     fd = os.environ.get(READY_FD, "")
     if fd.isdigit():
-        os.set_inheritable(int(fd), False)
+        with contextlib.suppress(OSError):  # a launcher of another kind, and a number that means nothing here
+            os.set_inheritable(int(fd), False)
 
 
 def announce(word: str) -> None:
     """Tell the launcher, if there is one: `ready`, `ready WORDS`, or the reason why it will not be."""
     fd = os.environ.pop(READY_FD, "")
     if fd.isdigit():
-        try:
-            os.write(int(fd), word.encode()[:4000] + END)
+        with contextlib.suppress(OSError):  # the launcher gave up waiting
+            os.write(int(fd), word.encode("utf-8", "backslashreplace")[:4000] + END)
             os.close(int(fd))
-        except OSError:
-            pass  # the launcher gave up waiting

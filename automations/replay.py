@@ -58,7 +58,7 @@ def replay(entries: Iterable[dict[str, object]]) -> Past:
     open_runs: dict[str, dict[str, object]] = {}
     for entry in entries:
         event = entry["event"]
-        if event == "tick":
+        if event == "tick" or (event == "startup" and last_tick is None):
             last_tick = _time(entry, "ts")
         elif event == "run_started":
             open_runs[str(entry.get("run_id"))] = entry

@@ -16,6 +16,7 @@ Decides nothing about when: that is `plan`.
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import signal
@@ -39,7 +40,7 @@ folder=$1; shift
 trap : HUP INT TERM
 echo "$$" >&9
 umask 022
-if cd "$folder"; then "$@" 8>&- 9>&-; else (exit 126); fi
+if cd "$folder"; then (exec "$@" 8>&- 9>&-); else (exit 126); fi
 code=$?
 echo "$code" >&9
 exit "$code"
@@ -91,19 +92,25 @@ class Runner:
         """Begin a run of `job`: of the slot `due`, or by hand when None. Raises RunRefused with the reason."""
         name = clock.slot_name(due) if due else clock.moment_name(now.utc)
         run = Run(job.name, f"{job.name}/{name}", due, now, job.timeout.total_seconds())
-        os.makedirs(os.path.join(self._paths.runs, job.name), mode=0o700, exist_ok=True)
-        with (
-            locks.Lock(os.path.join(self._paths.runs, job.name, "lock")) as job_lock,
-            locks.Lock(self.file(run.run_id, "run")) as run_lock,
-        ):
+        try:
+            self._start(run, job)
+        except OSError as error:
+            raise RunRefused(
+                f"{run.run_id}: {error.filename or self._paths.runs}: {error.strerror or error}"
+            ) from error
+        return run
+
+    def _start(self, run: Run, job: Job) -> None:
+        folder = os.path.join(self._paths.runs, job.name)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with locks.Lock(os.path.join(folder, "lock")) as job_lock, locks.Lock(self.file(run.run_id, "run")) as run_lock:
             self._take(job, job_lock)
             out_fd = self._claim(run)
             try:
                 run_lock.acquire()
                 self._begin(run, job, (out_fd, job_lock.fd, run_lock.fd))
             finally:
-                os.close(out_fd)
-        return run  # the locks are the shim's now
+                os.close(out_fd)  # the locks, too, are only the shim's from here on
 
     def _take(self, job: Job, lock: locks.Lock) -> None:
         try:
@@ -116,48 +123,55 @@ class Runner:
             return open_private(self.file(run.run_id, "log"), os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         except FileExistsError:
             raise RunRefused(f"{run.run_id} was claimed before, by a scheduler that died at once") from None
-        except OSError as error:
-            raise RunRefused(f"{run.run_id}: no output file: {error.strerror}") from error
 
     def _begin(self, run: Run, job: Job, fds: tuple[int, int, int]) -> None:
         trigger = Trigger.SCHEDULE if run.due else Trigger.MANUAL
-        self._record("run_started", run.started.utc, **_names(run), trigger=trigger, attempt=1, by=self._by)
+        timeout_s = job.timeout.total_seconds()
+        self._record(
+            "run_started", run.started.utc, **_names(run), trigger=trigger, attempt=1, timeout_s=timeout_s, by=self._by
+        )
         self.open[run.run_id] = run
         try:
             run.pid = self._spawn(run, job, fds)
-        except OSError as error:
-            self._finish(run, clock.read(), Outcome.FAILED, None, f"no process: {error.strerror}")
+        except (OSError, ValueError) as error:  # no memory, no process slot, an argument that no program takes
+            self._finish(
+                run, clock.read(), Outcome.FAILED, None, f"no process: {getattr(error, 'strerror', None) or error}"
+            )
 
     def _spawn(self, run: Run, job: Job, fds: tuple[int, int, int]) -> int:
-        out_fd, job_fd, run_fd = fds
-        return os.posix_spawn(
-            "/bin/sh",
-            ["/bin/sh", "-c", _SHIM, "run", job.cwd, *job.argv],
-            environment(self._paths, job, run),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, out_fd, 1),
-                (os.POSIX_SPAWN_DUP2, out_fd, 2),
-                (os.POSIX_SPAWN_DUP2, job_fd, _JOB_FD),
-                (os.POSIX_SPAWN_DUP2, run_fd, _RUN_FD),
-            ],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=_DEFAULTS,
-        )
+        out_fd, job_fd, run_fd = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds)  # clear of 8 and 9
+        try:
+            return os.posix_spawn(
+                "/bin/sh",
+                ["/bin/sh", "-c", _SHIM, "run", job.cwd, *job.argv],
+                environment(self._paths, job, run),
+                file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, out_fd, 1),
+                    (os.POSIX_SPAWN_DUP2, out_fd, 2),
+                    (os.POSIX_SPAWN_DUP2, job_fd, _JOB_FD),
+                    (os.POSIX_SPAWN_DUP2, run_fd, _RUN_FD),
+                ],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=_DEFAULTS,
+            )
+        finally:
+            for fd in (out_fd, job_fd, run_fd):
+                os.close(fd)
 
-    def adopt(self, open_runs: dict[str, dict[str, object]], jobs: dict[str, Job], now: Reading) -> None:
+    def adopt(self, open_runs: dict[str, dict[str, object]], now: Reading) -> None:
         """Take over the runs that were left without an outcome by a process that is no more."""
         for run_id, entry in open_runs.items():
             by = Identity.parse(str(entry.get("by")))
             if by and by.is_alive():
                 continue  # a run by hand, and the hand is still on it
-            job_name = str(entry["job"])
-            timeout_s = jobs[job_name].timeout.total_seconds() if job_name in jobs else 0.0
             due = clock.parse_iso(str(entry["due"])) if entry.get("due") else None
             began = clock.parse_iso(str(entry["ts"]))
             elapsed_s = max(0.0, (now.utc - began).total_seconds())
-            run = Run(job_name, run_id, due, Reading(began, now.mono - elapsed_s, 0.0), timeout_s)
+            started = Reading(began, now.mono - elapsed_s, 0.0)
+            run = Run(str(entry["job"]), run_id, due, started, float(str(entry["timeout_s"])))
             run.adopted = True
             self.open[run_id] = run
 
@@ -209,8 +223,11 @@ class Runner:
         """Has it ended, and with which code (None: unknowable)?"""
         if run.adopted:
             return (False, None) if self._is_held(run) else (True, self._left(run)[1])
-        pid, status = os.waitpid(run.pid, os.WNOHANG)
-        return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
+        if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False, None
+        if run.stopping_as:  # the shim listened; a child that is deaf goes while the unreaped shim keeps the group's id
+            self._signal(run, signal.SIGKILL)
+        return True, os.waitstatus_to_exitcode(os.waitpid(run.pid, 0)[1])
 
     def _is_held(self, run: Run) -> bool:
         return locks.is_held(self.file(run.run_id, "run"))
@@ -218,7 +235,7 @@ class Runner:
     def _left(self, run: Run) -> tuple[int | None, int | None]:
         """What the shim wrote: its pid, and the exit status once there is one."""
         lines = read_text(self.file(run.run_id, "run"), 64).split("\n")[:-1]
-        numbers = [int(line) for line in lines if line.isdigit()]
+        numbers = [int(line) for line in lines if locks.is_pid(line)]
         return (numbers[0] if numbers else None), (numbers[1] if len(numbers) == 2 else None)
 
     def _settle(self, run: Run, now: Reading, code: int | None) -> None:
@@ -253,12 +270,12 @@ _STOP_REASONS = {Outcome.TIMED_OUT: "longer than its timeout", Outcome.STOPPED: 
 
 def environment(paths: Paths, job: Job, run: Run) -> dict[str, str]:
     """All that a job's process gets: nothing is inherited, so that it is the same however the run began."""
-    user = pwd.getpwuid(os.getuid())
+    name, folder = _user()
     return {
         "PATH": f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": user.pw_dir,
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "HOME": folder,
+        "USER": name,
+        "LOGNAME": name,
         "SHELL": "/bin/sh",
         "LANG": "C.UTF-8",
         **dict(job.env),
@@ -267,6 +284,25 @@ def environment(paths: Paths, job: Job, run: Run) -> dict[str, str]:
         "AUTOMATIONS_RUN_ID": run.run_id,
         "AUTOMATIONS_DUE": clock.iso(run.due or run.started.utc),
     }
+
+
+def _user() -> tuple[str, str]:
+    """Name and home of whom we run as; a container's user may have neither."""
+    try:
+        user = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return str(os.getuid()), os.environ.get("HOME", "/")
+    return user.pw_name, user.pw_dir
+
+
+def _inheritable() -> list[int]:
+    """Descriptors that whoever started us left open for our children too: no job of ours gets them."""
+    found = []
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
 
 
 def _names(run: Run) -> dict[str, str | None]:

@@ -137,7 +137,7 @@ class Scheduler:
         if not self._record("startup", now.utc, **started, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3)):
             raise JournalError(f"{self._paths.logs}: cannot be written; free some space or make it writable")
         self._record("config_loaded", config=self._jobs.hash, jobs=len(jobs))
-        self._runner.adopt(past.open_runs, jobs, now)
+        self._runner.adopt(past.open_runs, now)
         readiness.announce("ready")
 
     def _loop(self) -> None:

@@ -6,7 +6,7 @@ Rules:
   process itself was awake: a machine that slept, or a frozen container, hung nobody.
 - It acts only while the want is `up`, and through `run_automations.sh revive`, which asks again under the
   transition lock.
-- Restarts: at once, then after 1, 2, 4 … 60 s; a scheduler that lived for two ticks starts the count afresh.
+- Restarts: at once, then after 1, 2, 4 … 60 s; a scheduler that ticked twice starts the count afresh.
   After 20 in a row, or on a refused job file, it gives up and says so in the journal.
 
 Imports little, since it lives for months. Usage: watchdog.py, started by the scheduler.
@@ -26,7 +26,7 @@ from automations.paths import Paths
 
 SIGKILL, SIGUSR2 = 9, 12 if sys.platform == "linux" else 31  # the signal module would bring enum with it
 HANG_TICKS = 2.5
-HEALTHY_TICKS = 2.0
+HEALTHY_TICKS = 2
 MAX_RESTARTS = 20
 REVIVED, NOT_WANTED, BAD_CONFIG = 0, 3, 78  # exit codes of `run_automations.sh revive`
 
@@ -37,7 +37,6 @@ class Timing:
     def __init__(self, tick_s: float) -> None:
         self.poll_s = tick_s / 4 if hasattr(os, "pidfd_open") else tick_s / 30  # a pidfd wakes us by itself
         self.hang_s = tick_s * HANG_TICKS
-        self.healthy_s = tick_s * HEALTHY_TICKS
         self.first_delay_s = tick_s / 60
         self.longest_delay_s = tick_s
 
@@ -63,7 +62,9 @@ class Scheduler:
     def ended_within(self, seconds: float) -> bool:
         """Wait for its end, at most so long."""
         if self._fd >= 0:
-            return bool(select.select([self._fd], [], [], seconds)[0])
+            poll = select.poll()
+            poll.register(self._fd, select.POLLIN)
+            return bool(poll.poll(seconds * 1000))
         time.sleep(seconds)
         return not self.identity.is_alive()
 
@@ -139,16 +140,18 @@ class Watchdog:
             scheduler.close()
 
     def _watch_closely(self, scheduler: Scheduler) -> str | None:
-        seen, still_s, lived_s, looked = scheduler.progress(), 0.0, 0.0, time.monotonic()
+        seen, still_s, ticks, looked = scheduler.progress(), 0.0, 0, time.monotonic()
         while not scheduler.ended_within(self._timing.poll_s):
             now = time.monotonic()
             awake_s, looked = min(now - looked, 2 * self._timing.poll_s), now
-            lived_s += awake_s
-            if lived_s > self._timing.healthy_s:
-                self._failures = 0
             progress = scheduler.progress()
-            still_s = still_s + awake_s if progress == seen and progress is not None else 0.0
-            seen = progress
+            if progress == seen and progress is not None:
+                still_s += awake_s
+            else:
+                ticks += progress is not None
+                seen, still_s = progress, 0.0
+            if ticks >= HEALTHY_TICKS:
+                self._failures = 0
             if still_s > self._timing.hang_s and self._wanted():
                 return f"hung, no tick for {still_s:.0f} s: {scheduler.kill_hung()}"
         return "crashed" if self._left_its_pid_file(scheduler.identity) else None
@@ -159,9 +162,9 @@ class Watchdog:
     def _mend(self, cause: str) -> bool:
         """Restart until it lives. False when it is not wanted, or not to be had."""
         while self._wanted():
-            self._failures += 1
-            if self._failures > MAX_RESTARTS:
+            if self._failures == MAX_RESTARTS:
                 break
+            self._failures += 1
             if not self._pause(self._timing.delay_s(self._failures)):
                 return False
             code = self._door("revive", cause, str(self._failures))
