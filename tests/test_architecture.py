@@ -1,0 +1,134 @@
+"""Who may know whom: arrows point down only, and what lives for months keeps out of memory what it does not need."""
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from automations.paths import PROJECT
+
+ROOT = Path(PROJECT)
+FACES = {"scripts", "server", "tui"}
+SERVER_LIBRARIES = {"bottle", "waitress"}
+
+
+def sources(*folders: str) -> list[str]:
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [str(path.relative_to(ROOT)) for path in found]
+
+
+CORE = sources("automations")
+PRODUCT = [*CORE, *sources("scripts", "tui"), "server.py"]
+
+
+@cache
+def imported(source: str) -> set[str]:
+    """The modules that a file imports, anywhere in it, by their full names."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / source).read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: a relative import hides where the arrow points"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def packages(source: str) -> set[str]:
+    return {name.split(".")[0] for name in imported(source)}
+
+
+# Arrows
+
+
+def test_there_is_something_to_look_at():
+    assert {"automations/plan.py", "automations/journal.py", "scripts/watchdog.py", "server.py"} <= set(PRODUCT)
+
+
+@pytest.mark.parametrize("source", CORE)
+def test_the_core_imports_no_face_and_no_face_s_library(source: str):
+    assert not packages(source) & (FACES | SERVER_LIBRARIES | {"textual"})
+
+
+@pytest.mark.parametrize("source", PRODUCT)
+def test_a_face_imports_no_other_face(source: str):
+    own = source.split("/")[0].removesuffix(".py")
+    assert not packages(source) & (FACES - {own})
+
+
+@pytest.mark.parametrize("source", PRODUCT)
+def test_bottle_and_waitress_are_known_to_the_server_alone(source: str):
+    assert source == "server.py" or not packages(source) & SERVER_LIBRARIES
+
+
+@pytest.mark.parametrize("source", PRODUCT)
+def test_textual_is_known_to_the_terminal_dashboard_alone(source: str):
+    assert source.startswith("tui/") or "textual" not in packages(source)
+
+
+@pytest.mark.parametrize("source", PRODUCT)
+def test_the_product_does_not_know_its_tests(source: str):
+    assert not packages(source) & {"tests", "pytest", "hypothesis", "time_machine"}
+
+
+@pytest.mark.parametrize("source", ["automations/plan.py", "automations/schedule.py", "automations/model.py"])
+def test_rules_know_no_clock_no_disk_and_no_process(source: str):
+    assert not packages(source) & {"os", "time", "io", "pathlib", "subprocess", "signal", "json", "sys"}
+    assert not imported(source) & {f"automations.{effect}" for effect in ("files", "journal", "process", "runner")}
+
+
+def test_the_verifier_shares_no_code_with_the_scheduler():
+    assert packages("scripts/verify_log.py") <= sys.stdlib_module_names | {"cronsim"}
+
+
+# Memory
+
+
+def loaded(code: str, *options: str) -> set[str]:
+    """The modules that a fresh, isolated Python has in memory after it ran `code`."""
+    begin = f"import sys; sys.path.insert(0, {PROJECT!r})\n"
+    end = "\nbefore = list(sys.modules)\nimport json\nprint(json.dumps(before))"
+    command = [sys.executable, "-I", *options, "-c", begin + code + end]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return set(json.loads(done.stdout))
+
+
+AT_WORK = f"""
+import scripts.exec_scheduler
+from automations import clock, config, plan
+from automations.journal import Entry, encode
+jobs = config.load({PROJECT + "/automations.toml"!r}, {PROJECT!r})[0].jobs
+agenda = plan.Agenda(jobs, clock.read().utc)
+encode(Entry("tick", {{"next": {{name: clock.iso(due) for name, due in agenda.upcoming().items() if due}}}}), 1, "")
+"""
+HEAVY = "asyncio psutil watchfiles bottle waitress textual dataclasses inspect hashlib subprocess threading logging"
+HEAVY += " pathlib argparse traceback tempfile random socket ssl http email ctypes importlib.resources"
+
+
+@cache
+def modules_of_the_scheduler() -> set[str]:
+    return loaded(AT_WORK)
+
+
+@cache
+def modules_of_the_watchdog() -> set[str]:
+    return loaded("import scripts.watchdog", "-S")
+
+
+@pytest.mark.parametrize("module", HEAVY.split())
+def test_the_scheduler_at_work_has_not_loaded(module: str):
+    assert module not in modules_of_the_scheduler()
+
+
+@pytest.mark.parametrize("module", [*HEAVY.split(), "json", "enum", "re", "typing", "collections", "signal"])
+def test_the_watchdog_has_not_loaded(module: str):
+    assert module not in modules_of_the_watchdog()
+
+
+def test_the_watchdog_loads_no_more_of_the_core_than_it_lives_on():
+    ours = {name for name in modules_of_the_watchdog() if name.startswith("automations.")}
+    assert ours == {f"automations.{name}" for name in ("errors", "files", "locks", "paths")}
