@@ -126,7 +126,7 @@ class _Guard:
         except (AutomationsError, OSError) as error:
             raise HTTPError(503, f"the key cannot be read: {error}") from None
         if not expected:
-            raise HTTPError(503, f"no key configured; set {key.NAME} or run make up, then try again")
+            raise HTTPError(503, f"no key configured; expected {key.NAME} in the environment or in .env; next: make up")
         if given is None:
             raise HTTPError(401, "the header X-Dash-Key is missing")
         # WSGI hands over header bytes as latin-1; digests of bytes compare whatever was sent.
@@ -278,7 +278,7 @@ def main() -> int:
     pid_file = paths.log("server.pid")
 
     def ready() -> None:
-        lock.sign()
+        lock.sign(note=f"http://{host}:{port}/")
         write_pid_file(pid_file)
         print(f"serving http://{host}:{port}/ for {paths.home}", flush=True)
         readiness.announce("ready")
@@ -297,7 +297,10 @@ def main() -> int:
     except LockBusy as error:
         return _refuse(f"another API server lives for this home: {error}", Exit.BUSY)
     except (OSError, socket.gaierror) as error:
-        return _refuse(f"cannot serve {host}:{port}: {error.strerror or error}; set AUTOMATIONS_PORT", Exit.UNAVAILABLE)
+        return _refuse(
+            f"cannot serve {host}:{port}: {error.strerror or error}; set AUTOMATIONS_HOST or AUTOMATIONS_PORT",
+            Exit.UNAVAILABLE,
+        )
     finally:
         remove_pid_file(pid_file, os.getpid())
     return Exit.OK

@@ -45,8 +45,14 @@ def run(paths: Paths, job_name: str) -> int:
             if not quiet:
                 _copy(output)
     if not quiet:
-        print(f"{begun.run_id}: {begun.outcome}, exit {begun.code}", file=sys.stderr)
-    return begun.code if begun.code is not None and 0 <= begun.code < 256 else Exit.FAILED
+        print(f"{begun.run_id}: {begun.outcome}, exit {begun.code}{_because(begun.reason)}", file=sys.stderr)
+    if begun.code is None:
+        return Exit.FAILED
+    return begun.code if begun.code >= 0 else 128 - begun.code  # as a shell tells of a signal
+
+
+def _because(reason: str | None) -> str:
+    return f", {reason}" if reason else ""
 
 
 def run_detached(paths: Paths, job_name: str) -> str:
@@ -61,10 +67,12 @@ def run_detached(paths: Paths, job_name: str) -> str:
 
 def find(paths: Paths, job_name: str) -> Job:
     """The job of this name in the job file. Raises RunRefused with the names there are."""
-    jobs = config.load(paths.config, paths.project)[0].jobs
-    if job_name not in jobs:
-        raise UnknownJob(f"no job {job_name!r} in {paths.config}; there are: {' '.join(jobs) or 'none'}")
-    return jobs[job_name]
+    found, refused = config.load_last_good(paths.config, paths.project, paths.log("configs"))
+    if refused:
+        print(f"warning: {refused.faults[0]}; the last good job file is used", file=sys.stderr)
+    if job_name not in found.jobs:
+        raise UnknownJob(f"no job {job_name!r} in {paths.config}; there are: {' '.join(found.jobs) or 'none'}")
+    return found.jobs[job_name]
 
 
 def _copy(output: BinaryIO) -> None:

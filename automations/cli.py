@@ -1,17 +1,22 @@
-"""The commands behind `run_automations.sh`: parse, call the core, print one JSON object or plain words, exit.
+"""The commands behind `run_automations.sh`: parse, call the core, say what came of it, exit.
 
-Start, stop and their kin print `{"ok":true,…}` on stdout; a failure prints `{"ok":false,"error":…}` there, so
-that a program reads one stream, and exits with the code of its kind.
+`start`, `stop`, `restart` and `run --detach` are for programs as much as for people: they print one JSON object
+on stdout, `{"ok":true,…}` or `{"ok":false,"error":"…"}`. The others are for people and speak in plain words, their
+failures on stderr. The exit code is that of the failure's kind.
+
+Each command imports what it needs, so that `stop` works where the virtual environment is gone.
 """
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 
-from automations import byhand, config, key, lifecycle, trigger
-from automations.errors import AutomationsError, Exit
+from automations.errors import AutomationsError, Exit, StartFailed
 from automations.paths import Paths
+
+_FOR_PROGRAMS = {"start", "stop", "restart", "revive", "give-up"}
 
 
 def main(argv: list[str]) -> int:
@@ -23,10 +28,14 @@ def main(argv: list[str]) -> int:
         code: int = arguments.command(paths, arguments)
         return code
     except AutomationsError as error:
-        return _failed(str(error), error.exit_code)
+        return _failed(arguments, str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        return _failed(arguments, f"not installed: no module {error.name}; next: make up", Exit.UNAVAILABLE)
+    except FileNotFoundError as error:
+        return _failed(arguments, f"{error.filename}: not found; expected an existing AUTOMATIONS_HOME", Exit.IO_ERROR)
     except OSError as error:
         reason = f"{error.filename or paths.logs}: {error.strerror or error}"
-        return _failed(f"{reason}; expected a writable folder with free space", Exit.IO_ERROR)
+        return _failed(arguments, f"{reason}; expected a writable folder with free space", Exit.IO_ERROR)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,58 +44,97 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[Paths, argparse.Namespace], int]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, name=name, detach=False)
         return sub
 
-    add("start", lambda paths, _: _done(lifecycle.start(paths)))
-    add("stop", lambda paths, _: _done(lifecycle.stop(paths)))
-    add("restart", lambda paths, _: _restart(paths))
-    add("up", lambda paths, _: _up(paths))
-    add("down", lambda paths, _: _down(paths))
+    for name, command in (("start", _start), ("stop", _stop), ("restart", _restart), ("up", _up), ("down", _down)):
+        add(name, command)
     run = add("run", _run)
     run.add_argument("job")
     run.add_argument("--detach", action="store_true", help="answer with the run id as soon as the run has begun")
-    add("trigger", lambda paths, a: trigger.run(paths, a.job)).add_argument("job")
+    add("trigger", _trigger).add_argument("job")
     add("check", _check).add_argument("file", nargs="?")
-    revive = add("revive", _revive)
-    give_up = add("give-up", _give_up)
-    for sub in (revive, give_up):
+    for sub in (add("revive", _revive), add("give-up", _give_up)):
         sub.add_argument("cause")
         sub.add_argument("attempt", type=int)
     return parser
 
 
-def _restart(paths: Paths) -> int:
-    lifecycle.stop(paths)
-    return _done(lifecycle.start(paths))
+def _start(paths: Paths, _: argparse.Namespace) -> int:
+    from automations import lifecycle
+
+    result = lifecycle.start(paths)
+    return _done(result.status, result.pid)
 
 
-def _up(paths: Paths) -> int:
+def _stop(paths: Paths, _: argparse.Namespace) -> int:
+    from automations import lifecycle
+
+    result = lifecycle.stop(paths)
+    return _done(result.status, result.pid)
+
+
+def _restart(paths: Paths, _: argparse.Namespace) -> int:
+    from automations import lifecycle
+
+    result = lifecycle.restart(paths)
+    return _done(result.status, result.pid)
+
+
+def _up(paths: Paths, _: argparse.Namespace) -> int:
     """Key, scheduler, API, and what to do next."""
+    from automations import key, lifecycle
+
     key_is = key.ensure(paths)
     scheduler = lifecycle.start(paths)
     print(f"scheduler  {scheduler.status}, pid {scheduler.pid}")
-    api = lifecycle.start_server(paths)
-    host, port = trigger.address()
-    print(f"API        {api.status}, pid {api.pid}: http://{host}:{port}/")
+    print(f"jobs       {_jobs_in_words(paths)}")
+    try:
+        api, address = lifecycle.start_server(paths)
+    except StartFailed as error:
+        raise StartFailed(f"the scheduler is up, the API is not: {error}", error.exit_code) from None
+    print(f"API        {api.status}, pid {api.pid}: {address}")
     print(f"key        {key_is}; the page asks for it once")
     print("next       make status · make run-brief · edit automations.toml · make down")
     return Exit.OK
 
 
-def _down(paths: Paths) -> int:
-    _done(lifecycle.stop_server(paths))
-    return _done(lifecycle.stop(paths))
+def _jobs_in_words(paths: Paths) -> str:
+    from automations import config
+    from automations.errors import ConfigError
+
+    try:
+        return f"{len(config.load(paths.config, paths.project)[0].jobs)} in {paths.config}"
+    except ConfigError as error:
+        return f"REFUSED, the last good job file stays in force: {error.faults[0]}; next: make check-jobs"
+
+
+def _down(paths: Paths, _: argparse.Namespace) -> int:
+    from automations import lifecycle
+
+    print(f"API        {lifecycle.stop_server(paths).status}")
+    print(f"scheduler  {lifecycle.stop(paths).status}")
+    return Exit.OK
 
 
 def _run(paths: Paths, arguments: argparse.Namespace) -> int:
+    from automations import byhand
+
     if not arguments.detach:
         return byhand.run(paths, arguments.job)
     print(json.dumps({"ok": True, "run_id": byhand.run_detached(paths, arguments.job)}))
     return Exit.OK
 
 
+def _trigger(paths: Paths, arguments: argparse.Namespace) -> int:
+    from automations import trigger
+
+    return trigger.run(paths, arguments.job)
+
+
 def _check(paths: Paths, arguments: argparse.Namespace) -> int:
+    from automations import config
+
     path = os.path.abspath(arguments.file or paths.config)
     found, _ = config.load(path, paths.project)
     print(f"{path}: good, {len(found.jobs)} jobs")
@@ -94,20 +142,27 @@ def _check(paths: Paths, arguments: argparse.Namespace) -> int:
 
 
 def _revive(paths: Paths, arguments: argparse.Namespace) -> int:
+    from automations import lifecycle
+
     result = lifecycle.revive(paths, arguments.cause, arguments.attempt)
-    return _done(result) if result else Exit.STOPPED
+    return _done(result.status, result.pid) if result else Exit.STOPPED
 
 
 def _give_up(paths: Paths, arguments: argparse.Namespace) -> int:
+    from automations import lifecycle
+
     lifecycle.give_up(paths, arguments.cause, arguments.attempt)
     return Exit.OK
 
 
-def _done(result: lifecycle.Result) -> int:
-    print(json.dumps({"ok": True, "status": result.status, "pid": result.pid}))
+def _done(status: str, pid: int | None) -> int:
+    print(json.dumps({"ok": True, "status": status, "pid": pid}))
     return Exit.OK
 
 
-def _failed(reason: str, code: int) -> int:
-    print(json.dumps({"ok": False, "error": reason}))
+def _failed(arguments: argparse.Namespace, reason: str, code: int) -> int:
+    if arguments.name in _FOR_PROGRAMS or arguments.detach:
+        print(json.dumps({"ok": False, "error": reason}))
+    else:
+        print(reason, file=sys.stderr)
     return code

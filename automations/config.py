@@ -40,6 +40,30 @@ def load(path: str, project: str) -> tuple[Config, bytes]:
     return parse(content, name, os.path.dirname(path), project), content
 
 
+def load_last_good(path: str, project: str, copies: str) -> tuple[Config, ConfigError | None]:
+    """Read the job file, or in its place the newest copy in the folder `copies`, with the error that made it so.
+
+    Raises ConfigError when there is no good copy either.
+    """
+    try:
+        return load(path, project)[0], None
+    except ConfigError as error:
+        newest = _newest(copies)
+        if newest is None:
+            raise
+        with open(newest, "rb") as file:
+            return parse(file.read(), os.path.basename(newest), os.path.dirname(path), project), error
+
+
+def _newest(folder: str) -> str | None:
+    """Each time a job file comes into force its copy is written, so the newest copy is the one in force last."""
+    try:
+        names = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".toml")]
+    except OSError:
+        return None
+    return max(names, key=lambda name: os.stat(name).st_mtime_ns, default=None)
+
+
 def parse(content: bytes, name: str, home: str, project: str) -> Config:
     """Check the bytes of a job file. `home` is what a relative `cwd` starts from, `project` its default."""
     try:

@@ -119,6 +119,8 @@ class Journal:
         status = os.fstat(self._fd)
         if self._tail and (self._tail.inode, self._tail.size) == (status.st_ino, status.st_size):
             return self._tail
+        if self._tail:
+            self._notice_loss(self._tail, status.st_ino, status.st_size)
         last, torn = _last_line(self._fd, status.st_size)
         size = status.st_size - len(torn)
         if torn:
@@ -128,6 +130,12 @@ class Journal:
         if last is None:
             return _Tail(status.st_ino, size, 0, FIRST_PREV)
         return _Tail(status.st_ino, size, _seq_before(self._fd, size), short_hash(last))
+
+    def _notice_loss(self, before: _Tail, inode: int, size: int) -> None:
+        """Others may append; nobody may shorten or replace what was written."""
+        if inode != before.inode or size < before.size:
+            reason = "the journal was cut or replaced by something else than this program"
+            self._recovered.append(Entry("journal_gap", {"last_seq": before.seq, "reason": reason}))
 
     def _write(self, batch: bytes, size: int) -> None:
         """All of it or nothing."""

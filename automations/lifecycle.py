@@ -11,15 +11,16 @@ Called by the command line alone; faces go through `run_automations.sh`.
 """
 
 import contextlib
+import errno
 import os
 import sys
 from typing import NamedTuple
 
 from automations import detach, locks
-from automations.errors import JournalError, StartFailed, StopFailed
+from automations.errors import AutomationsError, JournalError, StartFailed, StopFailed
 from automations.journal import Entry, Journal
 from automations.model import Want
-from automations.paths import Paths, prepare_logs
+from automations.paths import Paths, prepare_logs, tick_s
 from automations.process import end, read_want, remove_pid_file, write_want
 
 TRANSITION_WAIT_S = 12.0
@@ -118,6 +119,23 @@ def bring_down(service: Service) -> tuple[int | None, str]:
     return living.pid, how
 
 
+def restart(paths: Paths) -> Result:
+    """Stop, then start; but what would keep it from starting is found out before a running one is stopped."""
+    from automations import config  # not above: `stop` must work where the virtual environment is gone
+
+    try:
+        prepare_logs(paths)
+        tick_s()
+        config.load(paths.config, paths.project)
+        if not os.access(paths.logs, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), paths.logs)
+    except AutomationsError as error:
+        error.args = (f"not restarted, nothing was stopped: {error}",)
+        raise
+    stop(paths)
+    return start(paths)
+
+
 def revive(paths: Paths, cause: str, attempt: int) -> Result | None:
     """Start the scheduler again after it crashed or hung; None when the user wants it down."""
     service = scheduler(paths)
@@ -126,7 +144,7 @@ def revive(paths: Paths, cause: str, attempt: int) -> Result | None:
             return None
         if locks.holder(service.lock) is None:
             _journal(paths, "watchdog_restart", cause=cause, attempt=attempt)
-        return bring_up(service)
+        return bring_up(service._replace(argv=(*service.argv, "--revived")))
 
 
 def give_up(paths: Paths, cause: str, attempt: int) -> None:
@@ -134,12 +152,12 @@ def give_up(paths: Paths, cause: str, attempt: int) -> None:
     _journal(paths, "watchdog_gave_up", cause=cause, attempts=attempt)
 
 
-def start_server(paths: Paths) -> Result:
-    """Bring the control API up, detached."""
+def start_server(paths: Paths) -> tuple[Result, str]:
+    """Bring the control API up, detached; also the address it serves, which a living one chose before."""
     prepare_logs(paths)
     service = server(paths)
     with _transition(service):
-        return bring_up(service)
+        return bring_up(service), locks.note(service.lock)
 
 
 def stop_server(paths: Paths) -> Result:

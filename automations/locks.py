@@ -40,7 +40,7 @@ class Identity:
 
     @classmethod
     def parse(cls, text: str) -> "Identity | None":
-        words = text.split()
+        words = text.partition("\n")[0].split()
         return cls(int(words[0]), words[1], words[2]) if len(words) == 3 and is_pid(words[0]) else None
 
     def is_alive(self) -> bool:
@@ -86,13 +86,13 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def sign(self, pid: int = 0) -> Identity:
-        """Write an identity into the lock: this process's, or that of the child that was handed the lock."""
-        identity = Identity.of(pid or os.getpid())
-        if identity is None:
-            raise ProcessLookupError(f"{self.path}: pid {pid} has ended")
-        os.pwrite(self.fd, f"{identity}\n".encode(), 0)
-        os.ftruncate(self.fd, len(f"{identity}\n"))
+    def sign(self, note: str = "") -> Identity:
+        """Write this process's identity into the lock it holds, and below it a line for whoever reads."""
+        identity = Identity.of(os.getpid())
+        assert identity is not None  # we are running
+        text = f"{identity}\n{note}\n" if note else f"{identity}\n"
+        os.pwrite(self.fd, text.encode(), 0)
+        os.ftruncate(self.fd, len(text.encode()))
         return identity
 
     def touch(self) -> None:
@@ -136,6 +136,11 @@ def holder(path: str) -> Identity | None:
             return identity
         time.sleep(0.01)
     return None
+
+
+def note(path: str) -> str:
+    """The line that the lock's holder left for readers; empty when there is none."""
+    return read_text(path, 1024).partition("\n")[2].strip()
 
 
 def is_held(path: str) -> bool:

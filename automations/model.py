@@ -82,7 +82,8 @@ class Missed(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """What became due for one job: the slot to run now, if any, and what was missed."""
+    """What became due for one job: the slot to run now, if any, what was missed, and the last slot decided."""
 
     start: datetime | None
     missed: Missed | None
+    until: datetime

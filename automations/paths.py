@@ -6,9 +6,22 @@ in few megabytes.
 
 import os
 
+from automations.errors import SettingError
 from automations.files import open_private
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def tick_s() -> float:
+    """The length of a tick: 60 seconds, or AUTOMATIONS_TICK_S in a test. Raises SettingError."""
+    text = os.environ.get("AUTOMATIONS_TICK_S") or "60"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise SettingError(f"AUTOMATIONS_TICK_S: got {text!r}; expected seconds from 0.1 to 3600")
+    return seconds
 
 
 class Paths:
@@ -60,7 +73,8 @@ class Paths:
 
 def prepare_logs(paths: Paths) -> None:
     """Create `logs/` (0700) and the three files that a user may always expect there (0600)."""
-    os.makedirs(paths.logs, mode=0o700, exist_ok=True)
+    if not os.path.isdir(paths.logs):
+        os.mkdir(paths.logs, mode=0o700)  # not its parents: a misspelt AUTOMATIONS_HOME must not come into being
     if os.stat(paths.logs).st_mode & 0o077:  # a fresh clone brings the folder along, readable by all
         os.chmod(paths.logs, 0o700)
     for name in ("scheduler.log", "scheduler.out", "retention.log"):

@@ -14,22 +14,24 @@ from datetime import datetime, timedelta
 from automations.model import BUILT_IN_JOBS, Job, Missed, Owed
 
 CORRECTION = timedelta(hours=3)
+LOOK_SLOTS = 1000
+NEWER = "a newer slot of the job runs instead"
 
 
 def owed(job: Job, first_due: datetime, now: datetime) -> Owed:
-    """Decide the slots of `job` from `first_due` to `now`, both included."""
-    count, newest, previous = 0, first_due, first_due
-    due: datetime | None = first_due
-    while due is not None and due <= now:
+    """Decide the slots of `job` from `first_due` to `now`, both included, at most `LOOK_SLOTS` of them."""
+    count, newest, previous = 1, first_due, first_due
+    due = job.schedule.after(first_due)
+    while due is not None and due <= now and count < LOOK_SLOTS:
         previous, newest, count = newest, due, count + 1
         due = job.schedule.after(due)
     late = now - newest
     if late > job.grace:
         reason = f"{_words(late)} late; its grace is {_words(job.grace)}"
-        return Owed(None, Missed(first_due, newest, count, reason))
-    if count > 1:
-        return Owed(newest, Missed(first_due, previous, count - 1, "a newer slot of the job runs instead"))
-    return Owed(newest, None)
+        return Owed(None, Missed(first_due, newest, count, reason), newest)
+    if due is not None and due <= now:
+        return Owed(None, Missed(first_due, newest, count, NEWER), newest)
+    return Owed(newest, Missed(first_due, previous, count - 1, NEWER) if count > 1 else None, newest)
 
 
 class Agenda:
@@ -45,13 +47,19 @@ class Agenda:
                 self._put(job, max(since, settled.get(job.name, since)))
 
     def take_due(self, now: datetime) -> list[tuple[Job, Owed]]:
-        """Decide all that is due at `now`; each slot is handed out once."""
-        decided = []
+        """Decide what is due at `now`, one look for each job; each slot is handed out once.
+
+        After a long downtime a job may need further looks, so that the loop can tick in between: ask again.
+        """
+        decided: list[tuple[Job, Owed]] = []
+        taken: list[tuple[datetime, str]] = []
         while self._heap and self._heap[0][0] <= now:
-            due, name = heapq.heappop(self._heap)
+            taken.append(heapq.heappop(self._heap))
+        for due, name in taken:
             job = self._jobs[name]
-            decided.append((job, owed(job, due, now)))
-            self._put(job, now)
+            owed_now = owed(job, due, now)
+            decided.append((job, owed_now))
+            self._put(job, owed_now.until)
         return decided
 
     def soonest(self) -> datetime | None:

@@ -34,13 +34,14 @@ from automations.paths import Paths
 
 KILL_AFTER_S = 5.0
 ADOPTED_POLL_S = 1.0
+LINGERING_POLL_S = 0.1
 _JOB_FD, _RUN_FD = 8, 9  # single digits are all that every sh can close
 _SHIM = """
 folder=$1; shift
 trap : HUP INT TERM
 echo "$$" >&9
 umask 022
-if cd "$folder"; then (exec "$@" 8>&- 9>&-); else (exit 126); fi
+if cd "$folder"; then unset OLDPWD; (exec "$@" 8>&- 9>&-); else (exit 126); fi
 code=$?
 echo "$code" >&9
 exit "$code"
@@ -58,8 +59,10 @@ class Run:
         "due",
         "job",
         "kill_at",
+        "lingers",
         "outcome",
         "pid",
+        "reason",
         "run_id",
         "started",
         "stopping_as",
@@ -75,8 +78,10 @@ class Run:
         self.stopping_as: Outcome | None = None
         self.pid = 0
         self.adopted = False
+        self.lingers = False
         self.outcome: Outcome | None = None
         self.code: int | None = None
+        self.reason: str | None = None
 
 
 class Runner:
@@ -139,8 +144,10 @@ class Runner:
             )
 
     def _spawn(self, run: Run, job: Job, fds: tuple[int, int, int]) -> int:
-        out_fd, job_fd, run_fd = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds)  # clear of 8 and 9
+        high: list[int] = []
         try:
+            high += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds)  # clear of 8 and 9
+            out_fd, job_fd, run_fd = high
             return os.posix_spawn(
                 "/bin/sh",
                 ["/bin/sh", "-c", _SHIM, "run", job.cwd, *job.argv],
@@ -158,7 +165,7 @@ class Runner:
                 setsigdef=_DEFAULTS,
             )
         finally:
-            for fd in (out_fd, job_fd, run_fd):
+            for fd in high:
                 os.close(fd)
 
     def adopt(self, open_runs: dict[str, dict[str, object]], now: Reading) -> None:
@@ -171,7 +178,7 @@ class Runner:
             began = clock.parse_iso(str(entry["ts"]))
             elapsed_s = max(0.0, (now.utc - began).total_seconds())
             started = Reading(began, now.mono - elapsed_s, 0.0)
-            run = Run(str(entry["job"]), run_id, due, started, float(str(entry["timeout_s"])))
+            run = Run(str(entry["job"]), run_id, due, started, float(str(entry.get("timeout_s", 3600))))
             run.adopted = True
             self.open[run_id] = run
 
@@ -200,6 +207,7 @@ class Runner:
         """Seconds until `watch` has something to do by the clock; None when nothing is open."""
         moments = [run.kill_at or run.deadline for run in self.open.values() if run.kill_at or not run.stopping_as]
         moments += [now.mono + ADOPTED_POLL_S for run in self.open.values() if run.adopted]
+        moments += [now.mono + LINGERING_POLL_S for run in self.open.values() if run.lingers]
         return max(0.0, min(moments) - now.mono) if moments else None
 
     def file(self, run_id: str, kind: str) -> str:
@@ -225,7 +233,10 @@ class Runner:
             return (False, None) if self._is_held(run) else (True, self._left(run)[1])
         if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False, None
-        if run.stopping_as:  # the shim listened; a child that is deaf goes while the unreaped shim keeps the group's id
+        if run.stopping_as:  # the shim listened; while it is unreaped, the group's id is ours
+            run.lingers = run.kill_at is not None and _group_lives(run.pid)
+            if run.lingers:
+                return False, None
             self._signal(run, signal.SIGKILL)
         return True, os.waitstatus_to_exitcode(os.waitpid(run.pid, 0)[1])
 
@@ -248,7 +259,7 @@ class Runner:
 
     def _finish(self, run: Run, now: Reading, outcome: Outcome, code: int | None, reason: str | None) -> None:
         self.open.pop(run.run_id, None)
-        run.outcome, run.code = outcome, code
+        run.outcome, run.code, run.reason = outcome, code, reason
         fields: dict[str, object] = {
             **_names(run),
             "outcome": outcome,
@@ -293,6 +304,14 @@ def _user() -> tuple[str, str]:
     except KeyError:
         return str(os.getuid()), os.environ.get("HOME", "/")
     return user.pw_name, user.pw_dir
+
+
+def _group_lives(group: int) -> bool:
+    """Does any process of this group still run? Without /proc nobody can say, and nobody is waited for."""
+    if not os.path.isdir("/proc/self"):
+        return False
+    stats = (locks.proc_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return any(stat[2] == str(group) and stat[0] not in "ZX" for stat in stats if stat)
 
 
 def _inheritable() -> list[int]:

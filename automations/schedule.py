@@ -44,7 +44,8 @@ class Cron:
         try:
             CronSim(self._fields, datetime(2000, 1, 1, tzinfo=UTC))
         except CronSimError as error:
-            raise ValueError(f"{str(error).lower()}; expected {_RANGES}") from None
+            or_never = " or a date that never comes" if "day-of-month" in str(error) else ""
+            raise ValueError(f"{str(error).lower()}{or_never}; expected {_RANGES}") from None
         if self.after(datetime(2000, 1, 1, tzinfo=UTC)) is None:
             raise ValueError("never comes due; expected a date that exists")
 

@@ -31,9 +31,13 @@ def run(paths: Paths, job: str) -> int:
         return byhand.run(paths, job)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ServerError(f"http://{host}:{port} does not answer as the control API does: {reason}") from error
+        what = f"something else than the control API answers at http://{host}:{port} ({reason})"
+        raise ServerError(f"{what}; next: stop it, or set AUTOMATIONS_PORT and make down up") from error
     print(json.dumps(body))
-    return Exit.OK if status == 202 else Exit.FAILED
+    if status != 202:
+        return Exit.FAILED
+    print(f"its output: {os.path.join(paths.runs, str(body.get('run_id')))}.log", file=sys.stderr)
+    return Exit.OK
 
 
 def _post(host: str, port: int, path: str, secret: str) -> tuple[int, dict[str, object]]:

@@ -1,9 +1,9 @@
 """The scheduler process: the visible loop.
 
-    clock; tick; reload; watch; start; wait
+    clock; tick; watch; start; reload; wait
 
 One thread, one wait. Signal handlers only wake it. Whatever goes wrong in one pass is journalled and the next
-pass goes on. Usage: exec_scheduler.py [--foreground]; started by `run_automations.sh`, or by systemd, a
+pass goes on. Usage: exec_scheduler.py [--foreground] [--revived]; started by `run_automations.sh`, or by systemd, a
 container or a Procfile as `run_automations.sh foreground`.
 """
 
@@ -22,7 +22,7 @@ from automations.errors import AutomationsError, ConfigError, Exit, JournalError
 from automations.files import replace
 from automations.journal import Journal, Recorder
 from automations.model import Job, Missed, Outcome, Owed
-from automations.paths import Paths, prepare_logs
+from automations.paths import Paths, prepare_logs, tick_s
 from automations.process import remove_pid_file, write_pid_file
 from automations.runner import Runner
 
@@ -96,9 +96,10 @@ class Watchdog:
 class Scheduler:
     """The loop's state: the agenda, the open runs, the job file in force, and the minute last ticked."""
 
-    def __init__(self, paths: Paths, foreground: bool) -> None:
+    def __init__(self, paths: Paths, foreground: bool, revived: bool) -> None:
         self._paths = paths
-        self._tick_s = float(os.environ.get("AUTOMATIONS_TICK_S") or 60)
+        self._revived = revived
+        self._tick_s = tick_s()
         self._recorder = Recorder(Journal(paths))
         self._record = self._recorder.record
         self._runner = Runner(paths, self._recorder)
@@ -108,6 +109,7 @@ class Scheduler:
         self._before = clock.read()
         self._minute = int(self._before.utc.timestamp() // self._tick_s)
         self._looked_at: tuple[int, ...] | None = None
+        self._refused = False
 
     def run(self) -> int:
         """Be the scheduler until told to stop. Returns the exit code."""
@@ -128,7 +130,7 @@ class Scheduler:
 
     def _begin(self) -> None:
         now = clock.read()
-        self._load_config()
+        self._first_config()
         jobs = self._jobs.jobs
         past = replay.read(self._paths.journal)
         self._agenda = plan.Agenda(jobs, past.owed_since(now.utc), past.settled)
@@ -148,11 +150,11 @@ class Scheduler:
                 if self._signals.stop:
                     return self._shut_down(self._signals.stop)
                 self._tick(now)
-                self._reload(now)
                 self._mind_the_clock(now)
                 self._runner.watch(now)
                 for job, owed in self._agenda.take_due(now.utc):
                     self._serve(job, owed, now)
+                self._reload(now)
             except Exception as error:  # one bad pass must not end the scheduler, nor become a hot loop
                 self._fault(error)
                 self._signals.wait(1.0)
@@ -189,9 +191,19 @@ class Scheduler:
             self._load_config()
         except ConfigError:
             return
-        if self._jobs.hash != in_force:
+        if self._jobs.hash != in_force or self._refused:
+            self._refused = False
             self._record("config_loaded", config=self._jobs.hash, jobs=len(self._jobs.jobs))
             self._agenda = plan.Agenda(self._jobs.jobs, now.utc)
+
+    def _first_config(self) -> None:
+        """A person who starts is told of a faulty job file; a revival has nobody to tell, and takes the last good."""
+        try:
+            self._load_config()
+        except ConfigError:
+            if not self._revived:
+                raise
+            self._jobs, _ = config.load_last_good(self._paths.config, self._paths.project, self._paths.log("configs"))
 
     def _load_config(self) -> None:
         """Read the job file and keep a copy of it. Raises ConfigError, journalled, with the old jobs in force."""
@@ -199,6 +211,7 @@ class Scheduler:
         try:
             self._jobs, content = config.load(self._paths.config, self._paths.project)
         except ConfigError as error:
+            self._refused = True
             self._record("config_rejected", faults=error.faults[:20], count=len(error.faults))
             raise
         try:
@@ -278,7 +291,7 @@ def main() -> int:
     paths = Paths.from_environment()
     try:
         prepare_logs(paths)
-        return Scheduler(paths, foreground="--foreground" in sys.argv[1:]).run()
+        return Scheduler(paths, "--foreground" in sys.argv[1:], "--revived" in sys.argv[1:]).run()
     except LockBusy as error:
         return _refuse(f"another scheduler lives: {error}", Exit.BUSY)
     except AutomationsError as error:

@@ -4,7 +4,10 @@
 set -eu
 python=$1 requirements=$2 stamp=$3
 
-command -v "$python" >/dev/null || { echo "no $python; expected Python 3.11 or newer; next: make up PYTHON=/path/to/python3" >&2; exit 69; }
+command -v "$python" >/dev/null || {
+	echo "no $python; expected Python 3.11 or newer; next: make up PYTHON=/path/to/python3" >&2
+	exit 69
+}
 "$python" - <<'PY' || exit 69
 import sys
 if sys.version_info < (3, 11):

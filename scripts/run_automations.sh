@@ -5,7 +5,12 @@
 #             64 wrong use · 69 not installed · 74 logs/ not writable · 75 busy · 78 bad automations.toml
 set -u
 
-case $0 in */*) project=${0%/*}/.. ;; *) project=.. ;; esac
+script=$0
+while [ -h "$script" ]; do # called through a link in somebody's ~/bin
+	target=$(readlink "$script")
+	case $target in /*) script=$target ;; *) script=${script%/*}/$target ;; esac
+done
+case $script in */*) project=${script%/*}/.. ;; *) project=.. ;; esac
 logs=${AUTOMATIONS_HOME:-$project}/logs
 
 usage() {
@@ -30,18 +35,24 @@ TEXT
 
 # The virtual environment's Python, isolated (-I) from whatever PYTHON* variables the caller has.
 python() {
-	script=$1
+	program=$1
 	shift
 	project=$(cd "$project" && pwd -P) || exit 1
 	if [ -x "$project/.venv/bin/python" ]; then
 		interpreter=$project/.venv/bin/python
 	else
-		interpreter=$(command -v python3) || {
-			echo "no Python: expected $project/.venv or python3 >= 3.11; next: make up" >&2
-			exit 69
-		}
+		interpreter=$(command -v python3) || not_installed "no python3"
+		case $command in
+		stop | down | verify) ;; # they need the standard library only
+		*) "$interpreter" -I -c 'import cronsim, bottle' 2>/dev/null || not_installed "no $project/.venv" ;;
+		esac
 	fi
-	exec "$interpreter" -I "$project/$script" "$@"
+	exec "$interpreter" -I "$project/$program" "$@"
+}
+
+not_installed() {
+	printf '{"ok": false, "error": "not installed: %s; next: make up"}\n' "$1"
+	exit 69
 }
 
 # Is the process that signed scheduler.lock alive? Its start time and the boot id must fit: a pid is recycled.
@@ -91,8 +102,20 @@ status() {
 	exit "$code"
 }
 
+# The files that are there from the first command on. What cannot be made is for the command itself to report.
+prepare() {
+	umask 077
+	[ -d "$logs" ] || mkdir "$logs"
+	for file in scheduler.log scheduler.out retention.log; do
+		[ -e "$logs/$file" ] || (set -C && : >"$logs/$file")
+	done
+} 2>/dev/null
+
 command=${1:-help}
 [ $# -gt 0 ] && shift
+case $command in
+start | stop | restart | status | foreground | up | down) prepare ;;
+esac
 case $command in
 status) status ;;
 start | stop | restart | up | down | run | trigger | check | revive | give-up)

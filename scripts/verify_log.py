@@ -6,10 +6,14 @@ A journal holds when every line is a JSON object under 4,096 bytes whose first k
 counts up by one, `prev` is the first 16 hex digits of SHA-256 over the bytes of the line before (zeros on
 the first line), and the file ends with a newline. Each fault is named with its line. Exit 0: it holds; 1: it does
 not; 66: no such file. A last line that is being written at this moment may show as torn: ask again.
+
+What no chain can show is an end that was cut off: the last entry is named, and a scheduler that runs says so in
+a `journal_gap`.
 """
 
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -34,7 +38,10 @@ def faults(content: bytes) -> Iterator[tuple[int, str]]:
             if entry.get("seq") != seq + 1:
                 yield number, f"has seq {entry.get('seq')}, expected {seq + 1}"
             if entry.get("prev") != prev:
-                yield number, "does not follow the line before: that one was changed, removed, or this one slipped in"
+                yield (
+                    number,
+                    f"does not follow line {number - 1}: that one was changed, or a line was taken out or put in",
+                )
             seq = entry["seq"] if isinstance(entry.get("seq"), int) else seq + 1
         prev = hashlib.sha256(line).hexdigest()[:16]
     if torn:
@@ -60,11 +67,20 @@ def shape(entry: dict[str, Any], line: bytes) -> Iterator[str]:
         yield f"is {len(line)} bytes long, expected under 4096"
 
 
+def span(content: bytes) -> str:
+    """How many entries there are and where they end: a missing end is for the reader to notice."""
+    lines = content.split(b"\n")[:-1]
+    if not lines:
+        return "no entries"
+    first, last = json.loads(lines[0]), json.loads(lines[-1])
+    return f"{len(lines)} entries from {first['ts']} to {last['ts']}, the last one is {last['seq']} {last['event']}"
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print(str(__doc__).split("\n")[2], file=sys.stderr)
         return 64
-    path = sys.argv[1]
+    path = os.path.abspath(sys.argv[1])
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -75,8 +91,7 @@ def main() -> int:
     for number, fault in found:
         print(f"{path}:{number}: {fault}")
     if not found:
-        lines = content.count(b"\n")
-        print(f"{path}: {lines} entries, the chain holds")
+        print(f"{path}: {span(content)}; the chain holds")
     return 1 if found else 0
 
 

@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from automations.errors import LockBusy
 from automations.files import read_text
 from automations.locks import Identity, Lock, holder, proc_stat
-from automations.paths import Paths
+from automations.paths import Paths, tick_s
 
 SIGKILL, SIGUSR2 = 9, 12 if sys.platform == "linux" else 31  # the signal module would bring enum with it
 HANG_TICKS = 2.5
@@ -114,7 +114,7 @@ class Watchdog:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._lock_path = paths.log("scheduler.lock")
-        self._timing = Timing(float(os.environ.get("AUTOMATIONS_TICK_S") or 60))
+        self._timing = Timing(tick_s())
         self._failures = 0
 
     def run(self) -> None:

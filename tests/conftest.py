@@ -1,8 +1,10 @@
 """A home of its own for each test that runs real processes, and nothing left behind by any of them."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -75,8 +77,25 @@ class Home:
                 found[int(entry.name)] = _read(entry / "cmdline").replace(b"\0", b" ").decode()
         return found
 
+    def kill_everything(self) -> None:
+        """As an out-of-memory killer or a power cut would, those included that are just being started."""
+
+        def none_left() -> bool:
+            living = self.processes()
+            for pid in living:
+                kill(pid)
+            return not living
+
+        until(none_left)
+
     def schedulers(self) -> list[int]:
         return [pid for pid, line in self.processes().items() if "exec_scheduler.py" in line and "-c" not in line]
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, if it still lives."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _read(path: Path) -> bytes:

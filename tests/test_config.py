@@ -189,7 +189,10 @@ def test_a_fault_names_the_place_the_value_and_what_was_expected(lines: str, fau
         ('schedule = "* * *"', "jobs.a.schedule: '* * *': expected five fields: minute hour day-of-month month"),
         ('schedule = "0 * * * * *"', "jobs.a.schedule: '0 * * * * *': expected five fields"),
         ('schedule = "@often"', "jobs.a.schedule: '@often': expected one of @reboot @hourly @daily"),
-        ('schedule = "0 0 30 2 *"', "jobs.a.schedule: '0 0 30 2 *': bad day-of-month; expected"),
+        (
+            'schedule = "0 0 30 2 *"',
+            "jobs.a.schedule: '0 0 30 2 *': bad day-of-month or a date that never comes; expected",
+        ),
         ('schedule = ["0 8 * * *", "x"]', "jobs.a.schedule: 'x': expected five fields"),
         ("schedule = []", "jobs.a.schedule: got []; expected a string such as"),
         ("schedule = 8", "jobs.a.schedule: got 8; expected a string such as"),

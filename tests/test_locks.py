@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from automations import locks
 from automations.errors import Exit, LockBusy
-from automations.locks import Identity, Lock, holder, is_held
+from automations.locks import Identity, Lock, holder, is_held, note
 from automations.paths import PROJECT
 
 HOLDER = f"""
@@ -258,19 +258,11 @@ def test_a_signature_that_comes_a_moment_after_the_lock_is_waited_for(path: str,
         assert str(holder(path)) == str(Identity.of(os.getpid()))
 
 
-def test_signing_for_a_child_names_the_child(path: str, child: subprocess.Popen[bytes]):
+def test_a_note_below_the_signature_is_for_readers_and_no_part_of_it(path: str):
     with Lock(path) as lock:
         lock.acquire()
-        assert str(lock.sign(child.pid)) == str(holder(path)) == str(identity_of(child))
-
-
-def test_signing_for_a_child_that_has_ended_is_refused(path: str, child: subprocess.Popen[bytes]):
-    child.kill()
-    child.wait()
-    with Lock(path) as lock:
-        lock.acquire()
-        with pytest.raises(ProcessLookupError):
-            lock.sign(child.pid)
+        signed = lock.sign(note="http://127.0.0.1:5000/")
+        assert (str(holder(path)), note(path)) == (str(signed), "http://127.0.0.1:5000/")
 
 
 def test_a_shorter_signature_leaves_nothing_of_a_longer_one(path: str):

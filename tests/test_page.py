@@ -353,14 +353,14 @@ def test_a_run_button_shows_the_run_id_that_the_journal_has(job: str, page: Page
 
 
 def test_a_refusal_is_told_in_the_api_s_own_words(page: Page, server: Server) -> None:
-    jobs = server.home.folder / "automations.toml"
-    hidden = jobs.rename(server.home.folder / "elsewhere.toml")
+    jobs = (server.home.folder / "automations.toml").read_text()
+    server.home.jobs("")
     try:
         press(page, "Run brief")
         expect(page.get_by_role("status")).to_have_text(f"Failed: {server.ask('POST', 'jobs/brief/run')['error']}")
-        expect(page.get_by_role("status")).to_contain_text("not found")
+        expect(page.get_by_role("status")).to_contain_text("no job 'brief'")
     finally:
-        hidden.rename(jobs)
+        server.home.jobs(jobs)
 
 
 def test_what_the_api_says_is_shown_as_text_and_never_as_markup(page: Page) -> None:

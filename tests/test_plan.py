@@ -48,25 +48,27 @@ def taken(agenda: Agenda, now: str) -> list[tuple[str, Owed]]:
 
 
 def test_a_slot_on_time_is_to_be_started():
-    assert owed(job(), at("08:00"), at("08:00")) == Owed(at("08:00"), None)
+    assert owed(job(), at("08:00"), at("08:00")) == Owed(at("08:00"), None, at("08:00"))
 
 
 def test_a_slot_late_by_no_more_than_its_grace_is_still_started():
-    assert owed(job(grace_s=300), at("08:00"), at("08:05")) == Owed(at("08:00"), None)
+    assert owed(job(grace_s=300), at("08:00"), at("08:05")) == Owed(at("08:00"), None, at("08:00"))
 
 
 def test_a_slot_missed_beyond_its_grace_is_recorded_and_not_started():
     missed = Missed(at("08:00"), at("08:00"), 1, "5 min late; its grace is 1 min")
-    assert owed(job(grace_s=60), at("08:00"), at("08:05:01")) == Owed(None, missed)
+    assert owed(job(grace_s=60), at("08:00"), at("08:05:01")) == Owed(None, missed, at("08:00"))
 
 
 def test_of_several_owed_slots_the_newest_runs_and_the_older_ones_are_missed():
-    assert owed(job(), at("08:00"), at("08:35")) == Owed(at("08:30"), Missed(at("08:00"), at("08:20"), 3, NEWER))
+    assert owed(job(), at("08:00"), at("08:35")) == Owed(
+        at("08:30"), Missed(at("08:00"), at("08:20"), 3, NEWER), at("08:30")
+    )
 
 
 def test_when_even_the_newest_slot_is_too_late_all_of_them_are_missed_for_that_reason():
     missed = Missed(at("08:00"), at("08:30"), 4, "5 min late; its grace is 1 min")
-    assert owed(job(grace_s=60), at("08:00"), at("08:35")) == Owed(None, missed)
+    assert owed(job(grace_s=60), at("08:00"), at("08:35")) == Owed(None, missed, at("08:30"))
 
 
 def test_a_slot_due_at_this_very_instant_is_owed():
@@ -75,7 +77,7 @@ def test_a_slot_due_at_this_very_instant_is_owed():
 
 def test_a_job_of_one_slot_has_nothing_older_to_miss():
     once = Cron("0 8 22 11 *", UTC_ZONE)
-    assert owed(job(schedule=once), at("08:00"), at("08:30")) == Owed(at("08:00"), None)
+    assert owed(job(schedule=once), at("08:00"), at("08:30")) == Owed(at("08:00"), None, at("08:00"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_nothing_is_due_before_its_time():
 
 def test_a_due_slot_is_handed_out_once():
     today = agenda(job())
-    assert taken(today, "00:10") == [("a", Owed(at("00:10"), None))]
+    assert taken(today, "00:10") == [("a", Owed(at("00:10"), None, at("00:10")))]
     assert taken(today, "00:10") == []
 
 
@@ -117,7 +119,7 @@ def test_the_agenda_begins_after_the_time_it_is_given():
 
 def test_a_settled_slot_is_not_owed_again():
     today = agenda(job(), since="08:00", settled={"a": at("08:20")})
-    assert taken(today, "08:35") == [("a", Owed(at("08:30"), None))]
+    assert taken(today, "08:35") == [("a", Owed(at("08:30"), None, at("08:30")))]
 
 
 def test_a_slot_settled_long_ago_does_not_bring_back_what_came_after_it():

@@ -910,7 +910,10 @@ def test_a_taken_port_is_an_honest_failure(site: Site) -> None:
         port = taken.getsockname()[1]
         assert refused(site, port) == Exit.UNAVAILABLE
     heard = (site.home / "server.out").read_text()
-    assert heard == f"server: cannot serve 127.0.0.1:{port}: Address already in use; set AUTOMATIONS_PORT\n"
+    assert (
+        heard
+        == f"server: cannot serve 127.0.0.1:{port}: Address already in use; set AUTOMATIONS_HOST or AUTOMATIONS_PORT\n"
+    )
     assert not (site.home / "logs" / "server.pid").exists()
 
 

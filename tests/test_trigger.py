@@ -108,7 +108,7 @@ def test_a_server_is_asked_with_the_key_and_its_answer_printed(
     assert asked == [Asked("POST", "/api/automations/jobs/brief/run", KEY)]
     said = capsys.readouterr()
     assert json.loads(said.out) == {"ok": True, "run_id": RUN_ID}
-    assert said.err == ""
+    assert said.err == f"its output: {paths.runs}/{RUN_ID}.log\n"
 
 
 @pytest.mark.parametrize("key", ["wrong", ""])

@@ -44,7 +44,7 @@ def test_an_empty_journal_holds(tmp_path: Path) -> None:
 
 def test_a_changed_line_is_named_by_the_one_after_it(tmp_path: Path, lines: list[bytes]) -> None:
     lines[2] = lines[2].replace(b'"number":2', b'"number":9')
-    assert said(tmp_path, text(lines)).startswith(":4: does not follow")
+    assert said(tmp_path, text(lines)).startswith(":4: does not follow line 3")
 
 
 def test_a_removed_line_is_named_where_it_is_missing(tmp_path: Path, lines: list[bytes]) -> None:

@@ -6,6 +6,7 @@ Writes Markdown and JSON to `logs/briefs/`, prints the Markdown, and leaves one 
 import json
 import os
 import shutil
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -20,12 +21,24 @@ from automations.replay import entries_since
 
 DAY = timedelta(hours=24)
 LAST_WORDS = 3
+MOST_LINES = 20
 MIB = 1024 * 1024
 
 
-class Failure(NamedTuple):
-    """A run that did not succeed, with the last lines it printed."""
+TROUBLE = {
+    "watchdog_restart": "cause",
+    "watchdog_gave_up": "cause",
+    "config_rejected": "faults",
+    "journal_gap": "reason",
+    "journal_recovered": "cut",
+    "error": "message",
+}
 
+
+class Failure(NamedTuple):
+    """A job's last run that did not succeed, with the last lines it printed, and how many did not."""
+
+    times: int
     run_id: str
     outcome: str
     exit: object
@@ -44,6 +57,7 @@ class Facts(NamedTuple):
     runs: int
     failed: list[Failure]
     not_run: list[dict[str, object]]
+    trouble: list[str]
     next: dict[str, str]
     disk_free_mib: int
     load: float
@@ -61,7 +75,10 @@ def gather(paths: Paths, now: datetime) -> Facts:
         watchdog=locks.is_held(paths.log("watchdog.lock")),
         ticks=sum(entry["event"] == "tick" for entry in entries),
         runs=len(ended),
-        failed=[_failure(paths, entry) for entry in ended if entry.get("outcome") != Outcome.SUCCEEDED],
+        failed=_failures(paths, [entry for entry in ended if entry.get("outcome") != Outcome.SUCCEEDED]),
+        trouble=[
+            f"{e['ts']} {e['event']}: {e.get(TROUBLE[str(e['event'])])}" for e in entries if e["event"] in TROUBLE
+        ],
         not_run=[entry for entry in entries if entry["event"] == "run_skipped"],
         next=_next(paths, now),
         disk_free_mib=shutil.disk_usage(paths.logs).free // MIB,
@@ -69,19 +86,26 @@ def gather(paths: Paths, now: datetime) -> Facts:
     )
 
 
-def _failure(paths: Paths, entry: dict[str, object]) -> Failure:
+def _failures(paths: Paths, failed: list[dict[str, object]]) -> list[Failure]:
+    """One for each job, told by its last failed run."""
+    last = {str(entry["job"]): entry for entry in failed}
+    times = Counter(str(entry["job"]) for entry in failed)
+    return [_failure(paths, times[job], entry) for job, entry in last.items()]
+
+
+def _failure(paths: Paths, times: int, entry: dict[str, object]) -> Failure:
     run_id = str(entry["run_id"])
     output = read_tail(os.path.join(paths.runs, f"{run_id}.log"), 4096).decode("utf-8", "backslashreplace")
-    words = output.strip().split("\n")[-LAST_WORDS:]
-    return Failure(run_id, str(entry.get("outcome")), entry.get("exit"), entry.get("reason"), words)
+    words = output.strip().split("\n")[-LAST_WORDS:] if output.strip() else ["(it printed nothing)"]
+    return Failure(times, run_id, str(entry.get("outcome")), entry.get("exit"), entry.get("reason"), words)
 
 
 def _next(paths: Paths, now: datetime) -> dict[str, str]:
-    """Each job's next slot within a day; the job file's fault in its place when it cannot be read."""
+    """Each job's next slot within a day, by the job file in force; empty when there is no good one."""
     try:
-        jobs = config.load(paths.config, paths.project)[0].jobs
-    except ConfigError as error:
-        return {"automations.toml": error.faults[0]}
+        jobs = config.load_last_good(paths.config, paths.project, paths.log("configs"))[0].jobs
+    except ConfigError:
+        return {}
     slots = {job.name: job.schedule.after(now) for job in jobs.values() if job.enabled}
     soon = sorted((slot, name) for name, slot in slots.items() if slot and slot <= now + DAY)
     return {name: clock.iso(slot) for slot, name in soon}
@@ -90,20 +114,25 @@ def _next(paths: Paths, now: datetime) -> dict[str, str]:
 def page(facts: Facts) -> str:
     """The facts as Markdown for a person."""
     scheduler = f"running, pid {facts.scheduler_pid}" if facts.scheduler_pid else "NOT RUNNING"
-    not_run = len(facts.not_run)
+    failed, not_run = sum(run.times for run in facts.failed), len(facts.not_run)
     lines = [
         f"# Brief of {facts.at}",
         "",
         f"- Scheduler: {scheduler} (wanted {facts.want}); watchdog {'on' if facts.watchdog else 'off'}",
-        f"- Last 24 h: {facts.ticks} ticks, {facts.runs} runs, {len(facts.failed)} failed, {not_run} not run",
+        f"- Last 24 h: {facts.ticks} ticks, {facts.runs} runs, {failed} failed, {not_run} not run",
         f"- Disk: {facts.disk_free_mib} MiB free · load {facts.load}",
     ]
     for run in facts.failed:
-        lines += ["", f"## {run.run_id}: {run.outcome}, exit {run.exit}", ""]
+        lines += ["", f"## {run.times} × {run.outcome}, exit {run.exit}: {run.run_id}", ""]
         lines += [f"    {line}" for line in run.last_words]
+    if facts.trouble:
+        lines += ["", "## Trouble", "", *(f"- {line}" for line in facts.trouble[-MOST_LINES:])]
     if facts.not_run:
         lines += ["", "## Not run", ""]
-        lines += [f"- {entry['job']} {entry['due']}: {entry['outcome']}, {entry['reason']}" for entry in facts.not_run]
+        lines += [
+            f"- {entry['job']} {entry['due']}: {entry['outcome']}, {entry['reason']}"
+            for entry in facts.not_run[-MOST_LINES:]
+        ]
     lines += ["", "## Next 24 h", ""]
     lines += [f"- {slot} {job}" for job, slot in facts.next.items()] or ["- nothing is due"]
     return "\n".join(lines) + "\n"

@@ -1,11 +1,12 @@
 """Finds what is broken, mends what it safely can, says what it could not.
 
-Looks at: a scheduler that is wanted and dead, a missing watchdog, a stale pid file, a torn journal, a refused job
-file, a filling disk. Leaves one `selfheal` entry in the journal. Exit 1 when something is left to a person.
+Looks at: a scheduler that is wanted and dead, a missing watchdog, a stale pid file, a torn or a broken journal, a
+refused job file, a filling disk. Leaves one `selfheal` entry in the journal. Exit 1 when something is left to a person.
 """
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -64,6 +65,14 @@ def torn_journal(paths: Paths) -> Finding | None:
     return Finding("the journal's last line is torn", "cut, as journal_recovered tells")
 
 
+def broken_journal(paths: Paths) -> Finding | None:
+    """What the independent verifier finds is a person's to look at: nobody mends evidence."""
+    verifier = os.path.join(paths.project, "scripts", "verify_log.py")
+    done = subprocess.run([sys.executable, "-I", verifier, paths.journal], capture_output=True, text=True, check=False)
+    faults = [line for line in done.stdout.splitlines() if "is torn" not in line] if done.returncode == 1 else []
+    return Finding(f"the journal does not hold: {faults[0]}", "") if faults else None
+
+
 def refused_job_file(paths: Paths) -> Finding | None:
     """A faulty job file is a person's to mend."""
     try:
@@ -86,6 +95,7 @@ CHECKS: tuple[Callable[[Paths], Finding | None], ...] = (
     missing_watchdog,
     stale_pid_file,
     torn_journal,
+    broken_journal,
     refused_job_file,
     filling_disk,
 )

@@ -1,6 +1,7 @@
 """Promise 2, 4 and 5: it ticks, mends itself, takes new jobs into force and loses no run. Real processes."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -50,14 +51,34 @@ def test_a_killed_watchdog_is_started_again_by_the_scheduler(home: Home) -> None
     until(lambda: watchdogs() and watchdogs() != first)
 
 
-def test_a_refused_job_file_after_a_crash_ends_the_watchdogs_tries(home: Home) -> None:
+def test_a_crash_while_the_job_file_is_refused_is_mended_with_the_last_good_one(home: Home) -> None:
+    home.jobs("[jobs.beat]\nevery = '1s'\ncommand = 'true'\n")
     pid = home.start()
     until(lambda: len(home.processes()) >= 2)
+    home.jobs("[jobs.beat]\ncommand = 3\n")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: home.entries("watchdog_restart") and home.status()["running"])
+    assert home.entries("config_rejected")
+    runs = len(home.entries("run_finished"))
+    until(lambda: len(home.entries("run_finished")) > runs)
+
+
+def test_a_crash_with_no_good_job_file_at_all_ends_the_watchdogs_tries(home: Home) -> None:
+    pid = home.start()
+    until(lambda: len(home.processes()) >= 2)
+    shutil.rmtree(home.logs / "configs")
     home.jobs("[jobs.a]\ncommand = 3\n")
-    until(lambda: home.entries("config_rejected"))
     os.kill(pid, signal.SIGKILL)
     until(lambda: home.entries("watchdog_gave_up"))
     assert "refused" in str(home.entries("watchdog_gave_up")[0]["cause"])
+
+
+def test_a_journal_that_is_taken_away_from_a_running_scheduler_is_missed(home: Home) -> None:
+    home.start()
+    until(lambda: home.entries("tick"))
+    (home.logs / "scheduler.log").unlink()
+    gap = until(lambda: home.entries("journal_gap"))
+    assert "cut or replaced" in gap[0]["reason"]  # type: ignore[index]
 
 
 def test_a_faulty_job_file_is_refused_and_the_last_good_one_stays_in_force(home: Home) -> None:
@@ -93,9 +114,7 @@ def test_a_run_killed_with_its_scheduler_is_abandoned_not_forgotten(home: Home) 
     home.jobs("[jobs.long]\nschedule = '@reboot'\ncommand = 'sleep 300'\n")
     home.start()
     until(lambda: home.entries("run_started"))
-    for victim in home.processes():
-        os.kill(victim, signal.SIGKILL)
-    until(lambda: not home.processes())
+    home.kill_everything()
     home.start()
     until(lambda: home.entries("run_finished"))
     assert home.entries("run_finished")[0]["outcome"] == "abandoned"
@@ -140,8 +159,7 @@ def test_a_slot_that_came_due_while_down_runs_once_within_its_grace(home: Home) 
     home.jobs("[jobs.beat]\nevery = '2s'\ncommand = 'true'\n")
     home.start()
     until(lambda: home.entries("tick") and home.entries("run_finished"))
-    for victim in home.processes():
-        os.kill(victim, signal.SIGKILL)
+    home.kill_everything()
     time.sleep(4.5)  # two or more slots come due meanwhile
     home.start()
     missed = until(lambda: home.entries("run_skipped"))

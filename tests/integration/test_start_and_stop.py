@@ -58,7 +58,7 @@ def test_status_of_a_stopped_scheduler_is_exit_3_and_of_a_dead_one_exit_1(home: 
     assert home.door("status").returncode == 3
     home.start()
     assert home.door("status").returncode == 0
-    end_all_at_once(home)
+    home.kill_everything()
     dead = home.door("status")
     assert (dead.returncode, json.loads(dead.stdout)["running"]) == (1, False)
 
@@ -92,6 +92,42 @@ def test_restart_gives_a_new_pid(home: Home) -> None:
     second = json.loads(home.door("restart").stdout)["pid"]
     assert second != first
     assert home.status()["pid"] == second
+
+
+def test_a_restart_that_cannot_succeed_stops_nothing(home: Home) -> None:
+    pid = home.start()
+    home.jobs("[jobs.a]\ncommand = 3\n")
+    done = home.door("restart")
+    assert (done.returncode, home.status()["pid"]) == (78, pid)
+    assert "nothing was stopped" in json.loads(done.stdout)["error"]
+
+
+def test_a_misspelt_home_does_not_come_into_being(home: Home) -> None:
+    home.environment["AUTOMATIONS_HOME"] += "/typo"
+    done = home.door("start")
+    assert done.returncode == 74
+    assert not (home.folder / "typo").exists()
+    home.environment["AUTOMATIONS_HOME"] = str(home.folder)
+
+
+def test_the_door_works_through_a_link(home: Home) -> None:
+    link = home.folder / "auto"
+    link.symlink_to(PROJECT / "scripts" / "run_automations.sh")
+    done = subprocess.run([link, "check"], env=home.environment, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("good, 4 jobs\n")
+
+
+def test_a_tick_that_is_no_number_is_a_clear_error(home: Home) -> None:
+    home.environment["AUTOMATIONS_TICK_S"] = "soon"
+    done = home.door("start")
+    assert "AUTOMATIONS_TICK_S: got 'soon'; expected seconds" in json.loads(done.stdout)["error"]
+    home.environment["AUTOMATIONS_TICK_S"] = "1"
+
+
+def test_up_says_where_the_api_is_that_already_runs(home: Home) -> None:
+    home.door("up")
+    port, home.environment["AUTOMATIONS_PORT"] = home.environment["AUTOMATIONS_PORT"], "1"
+    assert f"http://127.0.0.1:{port}/" in home.door("up").stdout
 
 
 def test_a_platform_that_kills_a_second_after_the_launch_gets_an_honest_failure(home: Home) -> None:
@@ -231,13 +267,6 @@ def test_a_normal_user_who_may_not_write_logs_gets_a_clear_error(home: Home) -> 
         check=False,
     )
     assert "Permission denied" in json.loads(done.stdout)["error"]
-
-
-def end_all_at_once(home: Home) -> None:
-    """As an out-of-memory killer or a power cut would."""
-    for pid in home.processes():
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: not home.processes())
 
 
 def popen(home: Home, *arguments: str) -> "subprocess.Popen[str]":

@@ -1,9 +1,7 @@
 """The promises under storms of starts, kills and stops. Slow; run by `make storms` and by CI."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DOOR, Home, until
+from tests.conftest import DOOR, Home, kill, until
 
 pytestmark = pytest.mark.storm
 SIDE_BY_SIDE = 5
@@ -95,10 +93,3 @@ def stop_20_times_in_backoff(home: Home) -> None:
         time.sleep(1.5)  # longer than the backoff that was under way
         assert not home.processes(), "resurrected"
         assert home.status()["running"] is False
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
