@@ -42,7 +42,7 @@ verify: $(ENV) ## check the journal line by line
 	@$(DOOR) verify
 
 test: $(DEV) ## the ordinary tests
-	@.venv/bin/python -m pytest -q -m "not storm"
+	@.venv/bin/python -m pytest -q -n 4 --dist loadfile -m "not storm"
 storms: $(DEV) ## hundreds of kills, starts and stops (minutes)
 	@.venv/bin/python -m pytest -q -m storm --timeout 900
 check: $(DEV) ## format, lint, types, shell and tests: what CI runs

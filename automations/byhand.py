@@ -4,19 +4,18 @@ They need no scheduler, so that a person can run a job while it is down. A run b
 through by a process that has proved, by the run's journal line, that it began.
 """
 
-import contextlib
 import os
-import select
-import signal
 import sys
 from typing import BinaryIO
 
 from automations import clock, config, detach, readiness
 from automations.errors import Exit, RunRefused, UnknownJob
-from automations.journal import Journal, Recorder
+from automations.journal import Journal
 from automations.model import Job
 from automations.paths import Paths, prepare_logs
+from automations.recorder import Recorder
 from automations.runner import Runner
+from automations.signals import Signals
 
 _DETACHED = "AUTOMATIONS_DETACHED"
 _LOOK_S = 0.05
@@ -28,7 +27,8 @@ def run(paths: Paths, job_name: str) -> int:
     prepare_logs(paths)
     quiet = os.environ.pop(_DETACHED, None) is not None
     runner = Runner(paths, Recorder(Journal(paths), echo=False))
-    wake = _Wake()
+    signals = Signals()
+    signals.install()
     try:
         begun = runner.start(find(paths, job_name), None, clock.read())
     except RunRefused as refused:
@@ -37,9 +37,9 @@ def run(paths: Paths, job_name: str) -> int:
     readiness.announce(f"ready {begun.run_id}")
     with open(runner.file(begun.run_id, "log"), "rb") as output:
         while begun.outcome is None:
-            wake.wait()
+            signals.wait(_LOOK_S)
             now = clock.read()
-            if wake.stop:
+            if signals.stop or signals.hangup:
                 runner.stop(begun, now)
             runner.watch(now)
             if not quiet:
@@ -83,24 +83,3 @@ def _copy(output: BinaryIO) -> None:
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             return  # the reader left; the run goes on
-
-
-class _Wake:
-    """Sleeps until the run's process ends or somebody wants it to stop, and looks at its output in between."""
-
-    def __init__(self) -> None:
-        self.stop = False
-        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in readiness.HELD_BACK:
-            signal.signal(number, self._on_stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, readiness.HELD_BACK)
-
-    def wait(self) -> None:
-        select.select([self._reader], [], [], _LOOK_S)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reader, 4096)
-
-    def _on_stop(self, *_: object) -> None:
-        self.stop = True

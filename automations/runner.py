@@ -16,37 +16,22 @@ Decides nothing about when: that is `plan`.
 """
 
 import contextlib
-import fcntl
 import os
-import pwd
 import signal
-import sys
 from datetime import datetime
 
-from automations import clock, locks
+from automations import clock, locks, spawn
 from automations.clock import Reading
 from automations.errors import LockBusy, RunRefused, StillRunning
 from automations.files import open_private, read_text
-from automations.journal import Recorder
 from automations.locks import Identity
 from automations.model import Job, Outcome, Trigger
 from automations.paths import Paths
+from automations.recorder import Recorder
 
 KILL_AFTER_S = 5.0
 ADOPTED_POLL_S = 1.0
 LINGERING_POLL_S = 0.1
-_JOB_FD, _RUN_FD = 8, 9  # single digits are all that every sh can close
-_SHIM = """
-folder=$1; shift
-trap : HUP INT TERM
-echo "$$" >&9
-umask 022
-if cd "$folder"; then unset OLDPWD; (exec "$@" 8>&- 9>&-); else (exit 126); fi
-code=$?
-echo "$code" >&9
-exit "$code"
-"""
-_DEFAULTS = [n for n in signal.valid_signals() if n not in (signal.SIGKILL, signal.SIGSTOP) and n < 32]
 
 
 class Run:
@@ -137,36 +122,21 @@ class Runner:
         )
         self.open[run.run_id] = run
         try:
-            run.pid = self._spawn(run, job, fds)
+            run.pid = spawn.spawn(job.cwd, job.argv, self._environment(run, job), fds)
         except (OSError, ValueError) as error:  # no memory, no process slot, an argument that no program takes
             self._finish(
                 run, clock.read(), Outcome.FAILED, None, f"no process: {getattr(error, 'strerror', None) or error}"
             )
 
-    def _spawn(self, run: Run, job: Job, fds: tuple[int, int, int]) -> int:
-        high: list[int] = []
-        try:
-            high += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds)  # clear of 8 and 9
-            out_fd, job_fd, run_fd = high
-            return os.posix_spawn(
-                "/bin/sh",
-                ["/bin/sh", "-c", _SHIM, "run", job.cwd, *job.argv],
-                environment(self._paths, job, run),
-                file_actions=[
-                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, out_fd, 1),
-                    (os.POSIX_SPAWN_DUP2, out_fd, 2),
-                    (os.POSIX_SPAWN_DUP2, job_fd, _JOB_FD),
-                    (os.POSIX_SPAWN_DUP2, run_fd, _RUN_FD),
-                ],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=_DEFAULTS,
-            )
-        finally:
-            for fd in high:
-                os.close(fd)
+    def _environment(self, run: Run, job: Job) -> dict[str, str]:
+        return {
+            **spawn.environment(),
+            **dict(job.env),
+            "AUTOMATIONS_HOME": self._paths.home,
+            "AUTOMATIONS_JOB": job.name,
+            "AUTOMATIONS_RUN_ID": run.run_id,
+            "AUTOMATIONS_DUE": clock.iso(run.due or run.started.utc),
+        }
 
     def adopt(self, open_runs: dict[str, dict[str, object]], now: Reading) -> None:
         """Take over the runs that were left without an outcome by a process that is no more."""
@@ -234,7 +204,7 @@ class Runner:
         if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False, None
         if run.stopping_as:  # the shim listened; while it is unreaped, the group's id is ours
-            run.lingers = run.kill_at is not None and _group_lives(run.pid)
+            run.lingers = run.kill_at is not None and spawn.group_lives(run.pid)
             if run.lingers:
                 return False, None
             self._signal(run, signal.SIGKILL)
@@ -277,51 +247,6 @@ class Runner:
 
 
 _STOP_REASONS = {Outcome.TIMED_OUT: "longer than its timeout", Outcome.STOPPED: "it was told to stop"}
-
-
-def environment(paths: Paths, job: Job, run: Run) -> dict[str, str]:
-    """All that a job's process gets: nothing is inherited, so that it is the same however the run began."""
-    name, folder = _user()
-    return {
-        "PATH": f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": folder,
-        "USER": name,
-        "LOGNAME": name,
-        "SHELL": "/bin/sh",
-        "LANG": "C.UTF-8",
-        **dict(job.env),
-        "AUTOMATIONS_HOME": paths.home,
-        "AUTOMATIONS_JOB": job.name,
-        "AUTOMATIONS_RUN_ID": run.run_id,
-        "AUTOMATIONS_DUE": clock.iso(run.due or run.started.utc),
-    }
-
-
-def _user() -> tuple[str, str]:
-    """Name and home of whom we run as; a container's user may have neither."""
-    try:
-        user = pwd.getpwuid(os.getuid())
-    except KeyError:
-        return str(os.getuid()), os.environ.get("HOME", "/")
-    return user.pw_name, user.pw_dir
-
-
-def _group_lives(group: int) -> bool:
-    """Does any process of this group still run? Without /proc nobody can say, and nobody is waited for."""
-    if not os.path.isdir("/proc/self"):
-        return False
-    stats = (locks.proc_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return any(stat[2] == str(group) and stat[0] not in "ZX" for stat in stats if stat)
-
-
-def _inheritable() -> list[int]:
-    """Descriptors that whoever started us left open for our children too: no job of ours gets them."""
-    found = []
-    for name in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
-    return found
 
 
 def _names(run: Run) -> dict[str, str | None]:

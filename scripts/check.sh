@@ -11,4 +11,4 @@ $bin/mypy
 $bin/shfmt -d $shells
 # shellcheck disable=SC2086
 $bin/shellcheck $shells
-$bin/python -m pytest -q -m "not storm"
+$bin/python -m pytest -q -n 4 --dist loadfile -m "not storm"

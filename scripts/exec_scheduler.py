@@ -9,7 +9,6 @@ container or a Procfile as `run_automations.sh foreground`.
 
 import faulthandler
 import os
-import select
 import signal
 import sys
 from datetime import datetime, timedelta
@@ -20,77 +19,18 @@ from automations import __version__, clock, config, locks, plan, readiness, repl
 from automations.clock import Reading
 from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
 from automations.files import replace
-from automations.journal import Journal, Recorder
+from automations.journal import Journal
+from automations.keeper import Keeper
 from automations.model import Job, Missed, Outcome, Owed
 from automations.paths import Paths, prepare_logs, tick_s
 from automations.process import remove_pid_file, write_pid_file
+from automations.recorder import Recorder
 from automations.runner import Runner
+from automations.signals import Signals
 
 LOOK_EVERY_S = 10.0  # how often the job file and the clocks are looked at between ticks
 LOCK_WAIT_S = 2.0  # others probe the lock for a moment
 DRAIN_S = 4.0  # stop gives five seconds in all
-
-
-class Signals:
-    """Handlers that set flags, and a pipe that wakes the one wait."""
-
-    def __init__(self) -> None:
-        self.stop: str | None = None
-        self.reload = False
-        self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def install(self) -> None:
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # its only work is to wake the wait
-        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)  # the watchdog asks where we hang
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, readiness.HELD_BACK)
-
-    def wait(self, seconds: float) -> None:
-        """Sleep until a signal, or for so long. The only place where the scheduler waits."""
-        select.select([self._wake], [], [], max(0.0, seconds))
-        try:
-            os.read(self._wake, 4096)
-        except BlockingIOError:
-            pass
-
-    def _on_stop(self, number: int, _frame: object) -> None:
-        self.stop = signal.Signals(number).name
-
-    def _on_reload(self, _number: int, _frame: object) -> None:
-        self.reload = True
-
-
-class Watchdog:
-    """The process that looks after us; we look after it."""
-
-    def __init__(self, paths: Paths) -> None:
-        self._lock = paths.log("watchdog.lock")
-        self._out = paths.log("scheduler.out")
-        self._argv = [sys.executable, "-I", "-S", os.path.join(paths.project, "scripts", "watchdog.py")]
-        self._pid = 0
-
-    def revive(self) -> None:
-        """Start one unless one lives. A second one would end itself on the lock."""
-        self.reap()
-        if self._pid or locks.is_held(self._lock):
-            return
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, self._out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ]
-        usual = [signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ]
-        self._pid = os.posix_spawn(
-            sys.executable, self._argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=usual
-        )
-
-    def reap(self) -> None:
-        """Let an ended child go, so that it is no zombie."""
-        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
-            self._pid = 0
 
 
 class Scheduler:
@@ -104,7 +44,7 @@ class Scheduler:
         self._record = self._recorder.record
         self._runner = Runner(paths, self._recorder)
         self._signals = Signals()
-        self._watchdog = None if foreground else Watchdog(paths)
+        self._keeper = None if foreground else Keeper(paths)
         self._lock = locks.Lock(paths.log("scheduler.lock"))
         self._before = clock.read()
         self._minute = int(self._before.utc.timestamp() // self._tick_s)
@@ -113,6 +53,7 @@ class Scheduler:
 
     def run(self) -> int:
         """Be the scheduler until told to stop. Returns the exit code."""
+        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)  # the watchdog asks where we hang
         self._signals.install()
         self._lock.acquire(LOCK_WAIT_S)
         try:
@@ -163,8 +104,8 @@ class Scheduler:
     def _first_things(self) -> None:
         """What is due at every start: a watchdog, and the jobs that say `@reboot`."""
         now = clock.read()
-        if self._watchdog:
-            self._watchdog.revive()
+        if self._keeper:
+            self._keeper.revive()
         for job in self._jobs.jobs.values():
             if job.enabled and job.schedule.at_start:
                 self._start(job, now.utc.replace(microsecond=0), now)
@@ -178,14 +119,14 @@ class Scheduler:
         upcoming = {job: clock.iso(due) if due else None for job, due in self._agenda.upcoming().items()}
         self._record("tick", now.utc, next=upcoming, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3))
         self._lock.touch()
-        if self._watchdog:
-            self._watchdog.revive()
+        if self._keeper:
+            self._keeper.revive()
 
     def _reload(self, now: Reading) -> None:
         """Take a changed job file into force, or keep the last good one and say why."""
-        if not self._signals.reload and self._stamp() == self._looked_at:
+        if not self._signals.hangup and self._stamp() == self._looked_at:
             return
-        self._signals.reload = False
+        self._signals.hangup = False
         in_force = self._jobs.hash
         try:
             self._load_config()

@@ -17,10 +17,11 @@ import pytest
 from automations import clock, replay
 from automations.clock import Reading
 from automations.errors import RunRefused
-from automations.journal import Journal, Recorder
+from automations.journal import Journal
 from automations.locks import Identity
 from automations.model import Job, Outcome
 from automations.paths import PROJECT, Paths, prepare_logs
+from automations.recorder import Recorder
 from automations.runner import KILL_AFTER_S, Run, Runner
 from automations.schedule import AtStart
 from tests.conftest import until
@@ -438,7 +439,7 @@ def test_a_spawn_that_fails_in_an_unforeseen_way_does_not_stop_the_watch_of_othe
 
     other = under_way(run_by, job(paths, WAIT_FOR_GO, name="b"))
     with monkeypatch.context() as patched:
-        patched.setattr(Runner, "_spawn", unforeseen)
+        patched.setattr("automations.spawn.spawn", unforeseen)
         with contextlib.suppress(ValueError):
             run_by.start(job(paths, "true"), DUE, clock.read())
     Path(paths.home, "go").touch()
@@ -661,7 +662,8 @@ import os, sys
 sys.path.insert(0, {PROJECT!r})
 from datetime import UTC, datetime, timedelta
 from automations import clock
-from automations.journal import Journal, Recorder
+from automations.journal import Journal
+from automations.recorder import Recorder
 from automations.model import Job
 from automations.paths import Paths
 from automations.runner import Runner
