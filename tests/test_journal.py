@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automations import journal, recorder
+from automations import journal
 from automations.errors import JournalError
 from automations.journal import FIRST_PREV, MAX_LINE_BYTES, Entry, Journal, decode, encode
 from automations.paths import PROJECT, Paths
@@ -563,7 +563,7 @@ def test_two_full_disks_are_two_gaps_each_with_its_own_count(paths: Paths, disk:
 
 
 def test_more_run_entries_than_memory_allows_are_counted(paths: Paths, disk: Disk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recorder, "MAX_LATE", 2)
+    monkeypatch.setattr("automations.recorder.MAX_LATE", 2)
     gap, *late, _ = after_a_full_disk(paths, disk, ["run_started"] * 5)
     assert (gap["late"], gap["lost"], len(late)) == (2, {"run_started": 3}, 2)
 
