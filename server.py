@@ -32,6 +32,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
+from waitress.utilities import BadRequest, ServerNotImplemented
 
 from automations import control, key, locks, readiness
 from automations.control import ScriptFailed, ScriptSilent
@@ -222,6 +223,8 @@ class _JsonErrorTask(ErrorTask):
 
     def execute(self) -> None:
         error = self.request.error
+        if isinstance(error, ServerNotImplemented):  # a transfer coding that nobody has: the asker's fault, not ours
+            error = BadRequest(error.body)
         body = json.dumps({"ok": False, "error": f"{error.reason}: {error.body}"}).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.extend([("Content-Type", "application/json"), ("Connection", "close")])

@@ -201,14 +201,24 @@ class Runner:
         """Has it ended, and with which code (None: unknowable)?"""
         if run.adopted:
             return (False, None) if self._is_held(run) else (True, self._left(run)[1])
-        if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if run.stopping_as and not self._group_is_done(run):
             return False, None
-        if run.stopping_as:  # the shim listened; while it is unreaped, the group's id is ours
-            run.lingers = run.kill_at is not None and spawn.group_lives(run.pid)
-            if run.lingers:
-                return False, None
+        pid, status = os.waitpid(run.pid, os.WNOHANG)
+        return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
+
+    def _group_is_done(self, run: Run) -> bool:
+        """Has the shim ended, and its children too or their time? While the shim is unreaped, the group's id is ours.
+
+        Where there is no waitid (macOS before Python 3.13) the children get no time of their own.
+        """
+        if not hasattr(os, "waitid"):
+            return True
+        if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        run.lingers = run.kill_at is not None and spawn.group_lives(run.pid)
+        if not run.lingers:
             self._signal(run, signal.SIGKILL)
-        return True, os.waitstatus_to_exitcode(os.waitpid(run.pid, 0)[1])
+        return not run.lingers
 
     def _is_held(self, run: Run) -> bool:
         return locks.is_held(self.file(run.run_id, "run"))

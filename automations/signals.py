@@ -14,7 +14,9 @@ class Signals:
     def __init__(self) -> None:
         self.stop: str | None = None
         self.hangup = False
-        self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake, self._wake_write = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._wake_write, False)
 
     def install(self) -> None:
         """Set the handlers, then let in the signals that a launcher has held back."""
