@@ -756,8 +756,7 @@ def test_a_malformed_request_is_told_so(live: Live, raw: bytes) -> None:
     assert answer.said["error"]
 
 
-def test_an_unknown_transfer_coding_is_not_implemented(live: Live) -> None:
-    """Source: RFC 9112, section 6.1."""
+def test_an_unknown_transfer_coding_is_the_callers_fault_and_no_fault_of_the_server(live: Live) -> None:
     answer = live.send(live.head("POST /api/automations/start HTTP/1.1", "Transfer-Encoding: gzip"))
     assert answer.status == 400
     assert answer.said["error"]
