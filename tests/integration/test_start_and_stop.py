@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -205,9 +207,9 @@ def test_foreground_is_the_same_scheduler_without_a_watchdog(home: Home) -> None
     with popen(home, "foreground") as process:
         until(lambda: home.entries("tick"))
         assert home.status()["pid"] == process.pid
-        assert len(home.processes()) == 1
+        assert not [line for line in home.processes().values() if "watchdog.py" in line]
         process.send_signal(signal.SIGINT)
-    assert process.returncode == 0
+        assert process.wait(20) == 0
 
 
 def test_a_start_beside_a_foreground_scheduler_names_it(home: Home) -> None:
@@ -215,7 +217,7 @@ def test_a_start_beside_a_foreground_scheduler_names_it(home: Home) -> None:
         until(lambda: home.entries("startup"))
         assert home.start() == process.pid
         process.terminate()
-    assert process.returncode == 0
+        assert process.wait(20) == 0
 
 
 def test_a_terminated_scheduler_leaves_no_job_behind(home: Home) -> None:
@@ -269,11 +271,15 @@ def test_a_normal_user_who_may_not_write_logs_gets_a_clear_error(home: Home) -> 
     assert "Permission denied" in json.loads(done.stdout)["error"]
 
 
-def popen(home: Home, *arguments: str) -> "subprocess.Popen[str]":
-    script = PROJECT / "scripts" / "run_automations.sh"
-    return subprocess.Popen(
-        ["/bin/sh", str(script), *arguments], env=home.environment, stdout=subprocess.PIPE, text=True
-    )
+@contextmanager
+def popen(home: Home, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """The script in the background; killed when the test ends before it."""
+    argv = ["/bin/sh", str(PROJECT / "scripts" / "run_automations.sh"), *arguments]
+    with subprocess.Popen(argv, env=home.environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def read(path: Path) -> str:
