@@ -315,8 +315,7 @@ def _warn_if_open(host: str) -> None:
 
 
 def _refuse(reason: str, code: int) -> int:
-    print(f"server: {reason}", file=sys.stderr)
-    readiness.announce(reason)
+    readiness.refuse("server", reason)
     return code
 
 

@@ -9,7 +9,7 @@ import sys
 from typing import BinaryIO
 
 from automations import clock, config, detach, readiness
-from automations.errors import Exit, RunRefused, UnknownJob
+from automations.errors import AutomationsError, Exit, UnknownJob
 from automations.journal import Journal
 from automations.model import Job
 from automations.paths import Paths, prepare_logs
@@ -31,7 +31,7 @@ def run(paths: Paths, job_name: str) -> int:
     signals.install()
     try:
         begun = runner.start(find(paths, job_name), None, clock.read())
-    except RunRefused as refused:
+    except AutomationsError as refused:
         readiness.announce(str(refused))
         raise
     readiness.announce(f"ready {begun.run_id}")
@@ -39,9 +39,9 @@ def run(paths: Paths, job_name: str) -> int:
         while begun.outcome is None:
             signals.wait(_LOOK_S)
             now = clock.read()
-            if signals.stop or signals.hangup:
-                runner.stop(begun, now)
             runner.watch(now)
+            if begun.outcome is None and (signals.stop or signals.hangup):
+                runner.stop(begun, now)
             if not quiet:
                 _copy(output)
     if not quiet:

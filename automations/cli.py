@@ -8,10 +8,12 @@ Each command imports what it needs, so that `stop` works where the virtual envir
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from automations.errors import AutomationsError, Exit, StartFailed
 from automations.paths import Paths
@@ -38,8 +40,15 @@ def main(argv: list[str]) -> int:
         return _failed(arguments, f"{reason}; expected a writable folder with free space", Exit.IO_ERROR)
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse with the exit code for wrong use that the other commands have."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(Exit.USAGE, f"{self.format_usage()}{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run_automations.sh")
+    parser = _Parser(prog="run_automations.sh")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[Paths, argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -161,8 +170,10 @@ def _done(status: str, pid: int | None) -> int:
 
 
 def _failed(arguments: argparse.Namespace, reason: str, code: int) -> int:
-    if arguments.name in _FOR_PROGRAMS or arguments.detach:
-        print(json.dumps({"ok": False, "error": reason}))
-    else:
-        print(reason, file=sys.stderr)
+    """Say why not, past Python's buffers: what cannot be written there must not change the exit code."""
+    for_program = arguments.name in _FOR_PROGRAMS or arguments.detach
+    text = json.dumps({"ok": False, "error": reason}) if for_program else reason
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        os.write(1 if for_program else 2, f"{text}\n".encode("utf-8", "backslashreplace"))
     return code

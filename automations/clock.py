@@ -42,6 +42,14 @@ def slot_name(due: datetime) -> str:
     return due.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
+def parse_slot(name: str) -> datetime | None:
+    """Read what `slot_name` wrote; None for anything else."""
+    try:
+        return datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def moment_name(at: datetime) -> str:
     """A manual run's moment, with milliseconds so that it never equals a slot: `20261122T080003.123Z`."""
     return at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.") + f"{at.microsecond // 1000:03d}Z"

@@ -61,7 +61,8 @@ def launch(
         word = _first_word(reader, time.monotonic() + wait_s) if notifies else "ready"
         if not word.startswith("ready"):
             raise _why_not(child, word, wait_s, out, said_before)
-        _settle(child, settle_s, out, said_before)
+        if settle_s:  # 0: the word was the whole proof, and a short program may be done by now
+            _settle(child, settle_s, out, said_before)
     except BaseException:
         _kill_all(child)
         raise

@@ -62,13 +62,17 @@ class StopFailed(AutomationsError):
 
 
 class RunRefused(AutomationsError):
-    """A run was not started: its slot was claimed before, or its output file cannot be made."""
+    """A run was not started: its output file cannot be made, or one of the reasons below."""
 
 
 class UnknownJob(RunRefused):
     """The job file has no job of this name."""
 
     exit_code = Exit.NO_INPUT
+
+
+class AlreadyClaimed(RunRefused):
+    """The slot's output file is there: it was begun before."""
 
 
 class StillRunning(RunRefused):

@@ -1,7 +1,7 @@
 """Start, stop and revive a service: the transitions, each under one lock, each ending in a proven state.
 
 Rules:
-- Every transition of a service is made under its transition lock; the last wish written under it wins.
+- Every transition of a service is made under its transition lock; the last want written under it wins.
 - `start` wants `up`, and says OK only after the proof of `detach`. A living holder of the lock is named, not
   replaced. A stale pid file is no obstacle.
 - `stop` wants `down` *before* it waits for the lock, so that a revival in progress sees it.
@@ -72,7 +72,12 @@ def start(paths: Paths) -> Result:
     service = scheduler(paths)
     with _transition(service):
         write_want(paths, Want.UP)
-        return bring_up(service)
+        try:
+            return bring_up(service)
+        except StartFailed:  # what was called failed must not come up after all
+            _want_down(paths)
+            _end_watchdog(paths)
+            raise
 
 
 def bring_up(service: Service) -> Result:
@@ -171,11 +176,11 @@ def stop_server(paths: Paths) -> Result:
 
 
 def _want_down(paths: Paths) -> None:
-    """Write the wish. Where it cannot be written, stopping goes on: a scheduler that cannot be stopped is worse."""
+    """Write the want. Where it cannot be written, stopping goes on: a scheduler that cannot be stopped is worse."""
     try:
         write_want(paths, Want.DOWN)
     except OSError as error:
-        print(f"warning: {paths.want}: {error.strerror}; the wish to be down is not on the disk", file=sys.stderr)
+        print(f"warning: {paths.want}: {error.strerror}; the want `down` is not on the disk", file=sys.stderr)
 
 
 def _transition(service: Service) -> locks.Lock:

@@ -1,4 +1,4 @@
-"""The values everything speaks in: Job, Config, Decision, and the closed sets of words.
+"""The values everything speaks in: Job, Config, Missed, Owed, and the closed sets of words.
 
 Frozen named tuples rather than dataclasses, whose import alone costs the scheduler a megabyte.
 """

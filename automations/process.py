@@ -27,7 +27,7 @@ def read_want(paths: Paths) -> Want:
 
 
 def write_want(paths: Paths, want: Want) -> None:
-    """Put the user's wish on the disk, durable when this returns.
+    """Put what the user wants on the disk, durable when this returns.
 
     Five bytes in place, whichever word it is: never torn, and a `stop` works on a full disk.
     """

@@ -29,3 +29,10 @@ def announce(word: str) -> None:
         with contextlib.suppress(OSError):  # the launcher gave up waiting
             os.write(int(fd), word.encode("utf-8", "backslashreplace")[:4000] + END)
             os.close(int(fd))
+
+
+def refuse(program: str, reason: str) -> None:
+    """Say why this program does not come up: to the launcher, and on stderr, which may lie on a full disk."""
+    announce(reason)
+    with contextlib.suppress(OSError):
+        os.write(2, f"{program}: {reason}\n".encode("utf-8", "backslashreplace"))

@@ -3,7 +3,8 @@
 Rules:
 - Claim: the output file `runs/<job>/<slot>.log` is created exclusively; a slot is so claimed once, by whoever
   comes first.
-- Record before spawn: `run_started` is in the journal before the process exists.
+- Record before spawn: `run_started` is in the journal before the process exists. Where the journal cannot be
+  written, a slot runs all the same and is written late; a run by hand is refused, since there is somebody to tell.
 - The command runs under a small `sh` that holds two locks while the command lives, and does not pass them on:
   the job's, so that two runs of it never overlap, and the run's own, `<slot>.run`. That file tells the shim's
   pid and, at the end, the exit status; so a run outlives a crashed scheduler, and the next one finds out
@@ -22,7 +23,7 @@ from datetime import datetime
 
 from automations import clock, locks, spawn
 from automations.clock import Reading
-from automations.errors import LockBusy, RunRefused, StillRunning
+from automations.errors import AlreadyClaimed, JournalError, LockBusy, RunRefused, StillRunning
 from automations.files import open_private, read_text
 from automations.locks import Identity
 from automations.model import Job, Outcome, Trigger
@@ -112,14 +113,15 @@ class Runner:
         try:
             return open_private(self.file(run.run_id, "log"), os.O_WRONLY | os.O_APPEND | os.O_EXCL)
         except FileExistsError:
-            raise RunRefused(f"{run.run_id} was claimed before, by a scheduler that died at once") from None
+            raise AlreadyClaimed(f"{run.run_id} began before; what became of it could not be written") from None
 
     def _begin(self, run: Run, job: Job, fds: tuple[int, int, int]) -> None:
         trigger = Trigger.SCHEDULE if run.due else Trigger.MANUAL
         timeout_s = job.timeout.total_seconds()
-        self._record(
-            "run_started", run.started.utc, **_names(run), trigger=trigger, attempt=1, timeout_s=timeout_s, by=self._by
-        )
+        facts = {**_names(run), "trigger": trigger, "attempt": 1, "timeout_s": timeout_s, "by": self._by}
+        if not self._record("run_started", run.started.utc, **facts) and trigger is Trigger.MANUAL:
+            os.unlink(self.file(run.run_id, "log"))
+            raise JournalError(f"{run.run_id} was not started: the journal cannot be written")
         self.open[run.run_id] = run
         try:
             run.pid = spawn.spawn(job.cwd, job.argv, self._environment(run, job), fds)
@@ -155,7 +157,12 @@ class Runner:
     def watch(self, now: Reading) -> None:
         """Settle what has ended and press what is past its deadline. Never waits."""
         for run in list(self.open.values()):
-            ended, code = self._poll(run)
+            try:
+                ended, code = self._poll(run)
+            except OSError as error:  # one run that cannot be looked at must not stop the others
+                reason = f"it cannot be looked at: {error.strerror}"
+                self._finish(run, now, Outcome.ABANDONED, None, reason)
+                continue
             if ended:
                 self._settle(run, now, code)
             elif run.stopping_as is None and now.mono >= run.deadline:
@@ -172,6 +179,24 @@ class Runner:
     def kill(self, run: Run) -> None:
         """End a run that was told to stop and did not."""
         self._signal(run, signal.SIGKILL)
+
+    def claimed(self, job: str, first: datetime, last: datetime) -> list[datetime]:
+        """The slots of a job from `first` to `last` that were begun, by their output files."""
+        try:
+            names = os.listdir(os.path.join(self._paths.runs, job))
+        except FileNotFoundError:
+            return []
+        slots = (clock.parse_slot(name.removesuffix(".log")) for name in names if name.endswith(".log"))
+        return sorted(slot for slot in slots if slot and first <= slot <= last)
+
+    def reap_orphans(self) -> None:
+        """As PID 1 of a container: what the jobs leave behind is ours to bury."""
+        ours = {run.pid for run in self.open.values()}
+        with contextlib.suppress(ChildProcessError):
+            while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if dead.si_pid in ours:
+                    return
+                os.waitpid(dead.si_pid, 0)
 
     def wake_in(self, now: Reading) -> float | None:
         """Seconds until `watch` has something to do by the clock; None when nothing is open."""
@@ -193,7 +218,7 @@ class Runner:
     def _signal(self, run: Run, number: int) -> None:
         """To the run's whole group, whose leader is the shim: our unreaped child, or the holder of the run's lock."""
         pid = run.pid or (self._left(run)[0] if self._is_held(run) else None)
-        if pid:
+        if pid and pid > 1:  # killpg(1) would be everybody
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, number)
 
@@ -237,6 +262,14 @@ class Runner:
         else:
             self._finish(run, now, Outcome.SUCCEEDED if code == 0 else Outcome.FAILED, code, None)
 
+    def _duration_s(self, run: Run, now: Reading, code: int | None) -> float | None:
+        """How long it took. An adopted run's end is when its shim wrote the status; None when nobody knows."""
+        if not run.adopted:
+            return round(now.mono - run.started.mono, 3)
+        if code is None:
+            return None
+        return round(max(0.0, os.stat(self.file(run.run_id, "run")).st_mtime - run.started.utc.timestamp()), 3)
+
     def _finish(self, run: Run, now: Reading, outcome: Outcome, code: int | None, reason: str | None) -> None:
         self.open.pop(run.run_id, None)
         run.outcome, run.code, run.reason = outcome, code, reason
@@ -244,7 +277,7 @@ class Runner:
             **_names(run),
             "outcome": outcome,
             "exit": code,
-            "duration_s": round(now.mono - run.started.mono, 3),
+            "duration_s": self._duration_s(run, now, code),
             "output_bytes": _size(self.file(run.run_id, "log")),
         }
         if run.adopted:

@@ -19,7 +19,7 @@ _JOB_FD, _RUN_FD = 8, 9  # single digits are all that every sh can close
 _SHIM = """
 folder=$1; shift
 trap : HUP INT TERM
-echo "$$" >&9
+echo "$$" >&9 || echo - >&9
 umask 022
 if cd "$folder"; then unset OLDPWD; (exec "$@" 8>&- 9>&-); else (exit 126); fi
 code=$?

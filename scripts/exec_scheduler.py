@@ -11,13 +11,14 @@ import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from automations import __version__, clock, config, locks, plan, readiness, replay
 from automations.clock import Reading
-from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
+from automations.errors import AlreadyClaimed, AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
 from automations.files import replace
 from automations.journal import Journal
 from automations.keeper import Keeper
@@ -50,6 +51,7 @@ class Scheduler:
         self._minute = int(self._before.utc.timestamp() // self._tick_s)
         self._looked_at: tuple[int, ...] | None = None
         self._refused = False
+        self._decided: dict[str, datetime] = {}
 
     def run(self) -> int:
         """Be the scheduler until told to stop. Returns the exit code."""
@@ -64,10 +66,16 @@ class Scheduler:
                 self._record("shutdown", pid=os.getpid(), reason=str(error).split("\n")[0])
                 raise
             self._loop()
-            return Exit.OK
-        finally:
-            remove_pid_file(self._paths.log("scheduler.pid"), os.getpid())
-            self._lock.unsign()
+        except AutomationsError:
+            self._leave()
+            raise
+        self._leave()  # not after any other exception: that is a crash, and the watchdog knows it by the pid file
+        return Exit.OK
+
+    def _leave(self) -> None:
+        """Leave no sign of life: this end was on purpose."""
+        remove_pid_file(self._paths.log("scheduler.pid"), os.getpid())
+        self._lock.unsign()
 
     def _begin(self) -> None:
         now = clock.read()
@@ -75,6 +83,7 @@ class Scheduler:
         jobs = self._jobs.jobs
         past = replay.read(self._paths.journal)
         self._agenda = plan.Agenda(jobs, past.owed_since(now.utc), past.settled)
+        self._decided = dict(past.settled)
         write_pid_file(self._paths.log("scheduler.pid"))
         started = {"pid": os.getpid(), "version": __version__, "boot": locks.boot_id(), "config": self._jobs.hash}
         if not self._record("startup", now.utc, **started, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3)):
@@ -84,26 +93,34 @@ class Scheduler:
         readiness.announce("ready")
 
     def _loop(self) -> None:
-        self._first_things()
+        self._attempt(self._first_things, clock.read())
         while True:
+            if self._signals.stop:
+                return self._shut_down(self._signals.stop)
             now = clock.read()
-            try:
-                if self._signals.stop:
-                    return self._shut_down(self._signals.stop)
-                self._tick(now)
-                self._mind_the_clock(now)
-                self._runner.watch(now)
-                for job, owed in self._agenda.take_due(now.utc):
-                    self._serve(job, owed, now)
-                self._reload(now)
-            except Exception as error:  # one bad pass must not end the scheduler, nor become a hot loop
-                self._fault(error)
-                self._signals.wait(1.0)
+            self._attempt(self._pass, now)
             self._signals.wait(self._wake_in(now))
 
-    def _first_things(self) -> None:
+    def _pass(self, now: Reading) -> None:
+        self._tick(now)
+        self._mind_the_clock(now)
+        self._runner.watch(now)
+        if os.getpid() == 1:
+            self._runner.reap_orphans()
+        for job, owed in self._agenda.take_due(now.utc):
+            self._serve(job, owed, now)
+        self._reload(now)
+
+    def _attempt(self, step: Callable[[Reading], None], now: Reading) -> None:
+        """One bad pass must not end the scheduler, nor become a hot loop."""
+        try:
+            step(now)
+        except Exception as error:
+            self._fault(error)
+            self._signals.wait(1.0)
+
+    def _first_things(self, now: Reading) -> None:
         """What is due at every start: a watchdog, and the jobs that say `@reboot`."""
-        now = clock.read()
         if self._keeper:
             self._keeper.revive()
         for job in self._jobs.jobs.values():
@@ -124,6 +141,9 @@ class Scheduler:
 
     def _reload(self, now: Reading) -> None:
         """Take a changed job file into force, or keep the last good one and say why."""
+        due = self._agenda.soonest()
+        if due and due <= now.utc:
+            return  # what is owed by the old job file is decided first
         if not self._signals.hangup and self._stamp() == self._looked_at:
             return
         self._signals.hangup = False
@@ -177,17 +197,33 @@ class Scheduler:
 
     def _serve(self, job: Job, owed: Owed, now: Reading) -> None:
         if owed.missed:
-            self._skip(job, owed.missed, Outcome.MISSED)
+            self._miss(job, owed.missed)
         if owed.start:
             self._start(job, owed.start, now)
+        self._decided[job.name] = max(owed.until, self._decided.get(job.name, owed.until))
+
+    def _miss(self, job: Job, missed: Missed) -> None:
+        """Record missed slots; those that were begun, and never recorded, are told apart by their output files."""
+        begun = self._runner.claimed(job.name, missed.first, missed.last)
+        for due in filter(lambda due: self._is_undecided(job, due), begun):
+            self._skip(job, Missed(due, due, 1, "it began; what became of it could not be written"), Outcome.ABANDONED)
+        if missed.slots > len(begun):
+            self._skip(job, missed._replace(slots=missed.slots - len(begun)), Outcome.MISSED)
 
     def _start(self, job: Job, due: datetime, now: Reading) -> None:
         try:
             self._runner.start(job, due, now)
+        except AlreadyClaimed as claimed:
+            if self._is_undecided(job, due):
+                self._skip(job, Missed(due, due, 1, str(claimed)), Outcome.ABANDONED)
         except RunRefused as refused:
             self._skip(job, Missed(due, due, 1, str(refused)), Outcome.SKIPPED)
         except Exception as error:  # one bad job must not stop the others
             self._fault(error, job.name)
+
+    def _is_undecided(self, job: Job, due: datetime) -> bool:
+        """False for a slot that comes again because the clock was set back: it has its outcome."""
+        return job.name not in self._decided or due > self._decided[job.name]
 
     def _skip(self, job: Job, slots: Missed, outcome: Outcome) -> None:
         due, until = clock.iso(slots.first), clock.iso(slots.last)
@@ -207,13 +243,17 @@ class Scheduler:
         return max(0.0, min(waits) - (clock.read().mono - now.mono))
 
     def _fault(self, error: Exception, where: str = "loop") -> None:
-        import traceback  # costs memory, and is needed when something is wrong
+        try:
+            import traceback  # costs memory, and is needed when something is wrong
 
-        trace = "".join(traceback.format_exception(error))
+            trace = "".join(traceback.format_exception(error))
+        except Exception:  # no descriptor or memory is left even for that
+            trace = ""
         self._record("error", where=where, message=f"{type(error).__name__}: {error}", trace=trace[-1500:])
 
     def _shut_down(self, reason: str) -> None:
         """Tell the open runs to stop, wait for them a little, and leave with a word."""
+        self._runner.watch(clock.read())  # what ended before we were told to stop was not stopped
         end = clock.read().mono + DRAIN_S
         while self._runner.open:
             now = clock.read()
@@ -242,8 +282,7 @@ def main() -> int:
 
 
 def _refuse(reason: str, code: int) -> int:
-    print(f"scheduler: {reason}", file=sys.stderr)
-    readiness.announce(reason)
+    readiness.refuse("scheduler", reason)
     return code
 
 

@@ -7,7 +7,7 @@ Rules:
 - It acts only while the want is `up`, and through `run_automations.sh revive`, which asks again under the
   transition lock.
 - Restarts: at once, then after 1, 2, 4 … 60 s; a scheduler that ticked twice starts the count afresh.
-  After 20 in a row, or on a refused job file, it gives up and says so in the journal.
+  After 20 in a row, or where no good job file is left, it gives up and says so in the journal.
 
 Imports little, since it lives for months. Usage: watchdog.py, started by the scheduler.
 """
@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from automations.errors import LockBusy
+from automations.errors import Exit, LockBusy
 from automations.files import read_text
 from automations.locks import Identity, Lock, holder, proc_stat
 from automations.paths import Paths, tick_s
@@ -28,7 +28,6 @@ SIGKILL, SIGUSR2 = 9, 12 if sys.platform == "linux" else 31  # the signal module
 HANG_TICKS = 2.5
 HEALTHY_TICKS = 2
 MAX_RESTARTS = 20
-REVIVED, NOT_WANTED, BAD_CONFIG = 0, 3, 78  # exit codes of `run_automations.sh revive`
 
 
 class Timing:
@@ -161,16 +160,17 @@ class Watchdog:
 
     def _mend(self, cause: str) -> bool:
         """Restart until it lives. False when it is not wanted, or not to be had."""
+        code = Exit.OK
         while self._wanted():
-            if self._failures == MAX_RESTARTS:
+            if self._failures >= MAX_RESTARTS and code != Exit.IO_ERROR:  # a full disk passes, and a try is cheap
                 break
             self._failures += 1
             if not self._pause(self._timing.delay_s(self._failures)):
                 return False
             code = self._door("revive", cause, str(self._failures))
-            if code in (REVIVED, NOT_WANTED):
-                return code == REVIVED
-            if code == BAD_CONFIG:
+            if code in (Exit.OK, Exit.STOPPED):
+                return code == Exit.OK
+            if code == Exit.CONFIG:
                 cause += "; automations.toml is refused"
                 break
         else:

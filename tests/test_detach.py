@@ -283,3 +283,9 @@ os.kill(pid, 9)
 announce("ready outer " + words)
 """
     assert launch(program(body + LIVE))[1] == "outer inner"
+
+
+def test_a_program_that_was_ready_and_is_done_already_has_not_failed_where_no_settle_time_was_asked(launch: Launch):
+    program = "import os; os.write(int(os.environ['READY_FD']), b'ready done\\0')"
+    pid, said = launch([sys.executable, "-c", program], settle_s=0.0)
+    assert (pid > 0, said) == (True, "done")

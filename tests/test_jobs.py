@@ -100,6 +100,11 @@ def test_retention_prunes_the_oldest_first_when_there_is_too_much() -> None:
     assert [file.path for file in retention.to_prune(files, 30 * DAY, 100)] == ["old"]
 
 
+def test_retention_keeps_the_newest_file_whatever_its_size() -> None:
+    files = [File("new", DAY, 600), File("old", 2 * DAY, 10)]
+    assert [file.path for file in retention.to_prune(files, 30 * DAY, 100)] == ["old"]
+
+
 def test_the_shipped_job_file_is_good_and_holds_the_four_built_in_jobs() -> None:
     found, _ = config.load(str(PROJECT / "automations.toml"), PROJECT_FOLDER)
     assert list(found.jobs) == ["brief", "report", "selfheal", "retention"]

@@ -330,7 +330,7 @@ def test_a_journal_that_takes_nothing_does_not_keep_a_job_from_running(paths: Pa
 
 def test_a_claimed_slot_is_refused_and_its_output_is_untouched(paths: Paths, run_by: Runner):
     run = done(run_by, job(paths, "echo first"))
-    with pytest.raises(RunRefused, match="a/20261122T080000Z was claimed before"):
+    with pytest.raises(RunRefused, match="a/20261122T080000Z began before"):
         run_by.start(job(paths, "echo second"), DUE, clock.read())
     assert output(run_by, run) == "first\n"
 

@@ -33,17 +33,20 @@ class Row(NamedTuple):
 def rows(entries: list[dict[str, object]]) -> list[Row]:
     """Fold entries into a row for each job, in the order of their names."""
     durations: dict[str, list[float]] = defaultdict(list)
+    runs: dict[str, int] = defaultdict(int)
     succeeded: dict[str, int] = defaultdict(int)
     not_run: dict[str, int] = defaultdict(int)
     for entry in entries:
         job = str(entry.get("job"))
         if entry["event"] == "run_finished":
-            durations[job].append(float(str(entry.get("duration_s") or 0)))
+            runs[job] += 1
+            if entry.get("duration_s") is not None:
+                durations[job].append(float(str(entry["duration_s"])))
             succeeded[job] += entry.get("outcome") == Outcome.SUCCEEDED
         elif entry["event"] == "run_skipped":
             not_run[job] += int(str(entry.get("slots") or 1))
-    names = sorted(durations.keys() | not_run.keys())
-    return [Row(n, len(durations[n]), succeeded[n], not_run[n], *_percentiles(durations[n])) for n in names]
+    names = sorted(runs.keys() | not_run.keys())
+    return [Row(n, runs[n], succeeded[n], not_run[n], *_percentiles(durations[n])) for n in names]
 
 
 def _percentiles(values: list[float]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ journal, is cut to its end when it outgrows 10 MiB. Says what it did in `retenti
 """
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -38,18 +39,18 @@ def files(paths: Paths, now: datetime) -> Iterator[File]:
             for name in names:
                 if name.endswith(SUFFIXES):
                     path = os.path.join(root, name)
-                    found = os.lstat(path)
-                    yield File(path, timedelta(seconds=now.timestamp() - found.st_mtime), found.st_size)
+                    with contextlib.suppress(FileNotFoundError):  # a run that ended takes its lock file along
+                        found = os.lstat(path)
+                        yield File(path, timedelta(seconds=now.timestamp() - found.st_mtime), found.st_size)
 
 
 def to_prune(found: Iterable[File], keep: timedelta, keep_bytes: int) -> list[File]:
-    """Everything older than `keep`, then the oldest until the rest fits into `keep_bytes`."""
-    pruned, kept_bytes = [], 0
-    for file in sorted(found, key=lambda file: file.age):
-        if file.age > keep or kept_bytes + file.size > keep_bytes:
+    """Everything older than `keep`, then the oldest until the rest fits into `keep_bytes`; never the newest file."""
+    pruned, total_bytes = [], 0
+    for place, file in enumerate(sorted(found, key=lambda file: file.age)):
+        total_bytes += file.size
+        if file.age > keep or (total_bytes > keep_bytes and place > 0):
             pruned.append(file)
-        else:
-            kept_bytes += file.size
     return pruned
 
 
@@ -60,7 +61,8 @@ def prune(paths: Paths, doomed: Iterable[File]) -> tuple[int, int]:
     for file in doomed:
         run_id = os.path.splitext(os.path.relpath(file.path, paths.runs))[0]
         if run_id not in open_runs:
-            os.unlink(file.path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file.path)
             count, freed = count + 1, freed + file.size
     return count, freed
 

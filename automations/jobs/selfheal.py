@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from automations import config, control, locks
 from automations.errors import AutomationsError, ConfigError
-from automations.files import read_tail
+from automations.files import read_tail, read_text
 from automations.journal import Entry, Journal
 from automations.model import Want
 from automations.paths import Paths
-from automations.process import read_want
+from automations.process import read_want, remove_pid_file
 
 LEAST_FREE = 0.05
 
@@ -49,11 +49,12 @@ def missing_watchdog(paths: Paths) -> Finding | None:
 
 
 def stale_pid_file(paths: Paths) -> Finding | None:
-    """A pid file that nobody stands behind is removed."""
+    """A pid file that nobody stands behind is removed; not while `up` is wanted: then the watchdog lives on it."""
     path = paths.log("scheduler.pid")
-    if locks.holder(paths.log("scheduler.lock")) or not os.path.exists(path):
+    pid = read_text(path, 64).strip()
+    if read_want(paths) == Want.UP or not locks.is_pid(pid) or locks.holder(paths.log("scheduler.lock")):
         return None
-    os.unlink(path)
+    remove_pid_file(path, int(pid))
     return Finding("a pid file of a scheduler that is no more", "removed")
 
 

@@ -78,6 +78,32 @@ def test_stop_works_on_a_full_disk_and_is_final(small: Home) -> None:
     assert (small.logs / "scheduler.want").read_text().strip() == "down"
 
 
+def test_a_run_by_hand_that_cannot_be_recorded_is_refused(small: Home) -> None:
+    small.jobs("[jobs.hand]\nschedule = '@daily'\ncommand = 'true'\n")
+    small.door("stop")
+    fill(small)
+    done = small.door("run", "--detach", "hand")
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (74, False)
+
+
+def test_a_slot_that_ran_while_nothing_could_be_written_is_not_called_missed(small: Home) -> None:
+    small.jobs("[jobs.beat]\nevery = '1s'\ncommand = 'true'\n")
+    small.start()
+    until(lambda: small.entries("run_finished"))
+    ballast = fill(small)
+    until(lambda: stands_still(small), 30)
+    small.kill_everything()
+    began = {path.stem for path in (small.logs / "runs" / "beat").glob("*.log")}
+    ballast.unlink()
+    small.start()
+    until(lambda: [entry for entry in small.entries("run_skipped") if entry["outcome"] == "abandoned"])
+    small.door("stop")
+    told = {str(entry["run_id"]).split("/")[1] for entry in small.entries("run_started")}
+    abandoned = [entry for entry in small.entries("run_skipped") if entry["outcome"] == "abandoned"]
+    told |= {str(entry["due"])[:19].replace("-", "").replace(":", "") + "Z" for entry in abandoned}
+    assert began <= told
+
+
 def stands_still(home: Home) -> bool:
     """No new entry for three ticks."""
     before = len(home.entries())

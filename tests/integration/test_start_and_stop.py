@@ -140,6 +140,7 @@ def test_a_platform_that_kills_a_second_after_the_launch_gets_an_honest_failure(
         out, _ = starting.communicate(timeout=20)
     assert starting.returncode != 0
     assert "killed by SIGKILL" in json.loads(out)["error"]
+    assert not home.processes(), "what was called failed came up after all"
 
 
 def test_a_scheduler_that_cannot_begin_says_why_through_start(home: Home) -> None:
@@ -227,6 +228,20 @@ def test_a_terminated_scheduler_leaves_no_job_behind(home: Home) -> None:
     home.door("stop")
     assert home.entries("run_finished")[-1]["outcome"] == "stopped"
     assert not home.processes()
+
+
+def test_a_run_that_ended_before_the_stop_was_not_stopped(home: Home) -> None:
+    home.jobs("[jobs.nap]\nschedule = '@reboot'\ncommand = 'sleep 2'\n")
+    pid = home.start()
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: not [line for line in home.processes().values() if line.startswith("sleep")])
+    home.door("stop")
+    assert home.entries("run_finished")[-1]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("words", [("run",), ("start", "extra"), ("dance",)])
+def test_wrong_use_is_exit_64(home: Home, words: tuple[str, ...]) -> None:
+    assert home.door(*words).returncode == 64
 
 
 def test_daemonize_prints_the_pid_that_its_pid_file_names(home: Home) -> None:
