@@ -249,9 +249,9 @@ class Runner:
         return locks.is_held(self.file(run.run_id, "run"))
 
     def _left(self, run: Run) -> tuple[int | None, int | None]:
-        """What the shim wrote: its pid, and the exit status once there is one."""
+        """What the shim wrote, line by line: its pid (or `-`), and the exit status once there is one."""
         lines = read_text(self.file(run.run_id, "run"), 64).split("\n")[:-1]
-        numbers = [int(line) for line in lines if locks.is_pid(line)]
+        numbers = [int(line) if locks.is_pid(line) else None for line in lines]
         return (numbers[0] if numbers else None), (numbers[1] if len(numbers) == 2 else None)
 
     def _settle(self, run: Run, now: Reading, code: int | None) -> None:

@@ -60,16 +60,13 @@ class Scheduler:
         self._lock.acquire(LOCK_WAIT_S)
         try:
             self._lock.sign()
-            try:
-                self._begin()
-            except AutomationsError as error:
-                self._record("shutdown", pid=os.getpid(), reason=str(error).split("\n")[0])
-                raise
-            self._loop()
-        except AutomationsError:
+            self._begin()
+        except AutomationsError as error:
+            self._record("shutdown", pid=os.getpid(), reason=str(error).split("\n")[0])
             self._leave()
             raise
-        self._leave()  # not after any other exception: that is a crash, and the watchdog knows it by the pid file
+        self._loop()
+        self._leave()  # not after an exception: that is a crash, and the watchdog knows it by the pid file
         return Exit.OK
 
     def _leave(self) -> None:

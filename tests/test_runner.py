@@ -794,3 +794,10 @@ def test_an_orphan_holds_its_locks_whatever_descriptors_its_scheduler_had_free(
     Path(paths.home, "go").touch()
     finish(run_by, run)
     assert (run.outcome, run.code) == (Outcome.FAILED, 7)
+
+
+def test_an_exit_status_is_never_taken_for_the_pid_that_could_not_be_written(paths: Paths, run_by: Runner):
+    run = Run("a", "a/20261122T080000Z", DUE, clock.read(), 60.0)
+    Path(paths.runs, "a").mkdir(parents=True)
+    Path(run_by.file(run.run_id, "run")).write_text("-\n7\n")
+    assert run_by._left(run) == (None, 7)
