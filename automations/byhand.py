@@ -8,10 +8,10 @@ import os
 import sys
 from typing import BinaryIO
 
-from automations import clock, config, detach, readiness
+from automations import claim, clock, config, detach, readiness
 from automations.errors import AutomationsError, Exit, UnknownJob
 from automations.journal import Journal
-from automations.model import Job
+from automations.model import Job, Slot
 from automations.paths import Paths, prepare_logs
 from automations.recorder import Recorder
 from automations.runner import Runner
@@ -30,18 +30,18 @@ def run(paths: Paths, job_name: str) -> int:
     signals = Signals()
     signals.install()
     try:
-        begun = runner.start(find(paths, job_name), None, clock.read())
+        begun = runner.begin_one(Slot(find(paths, job_name), None), clock.read())
     except AutomationsError as refused:
         readiness.announce(str(refused))
         raise
     readiness.announce(f"ready {begun.run_id}")
-    with open(runner.file(begun.run_id, "log"), "rb") as output:
+    with open(claim.file(paths, begun.run_id, "log"), "rb") as output:
         while begun.outcome is None:
-            signals.wait(_LOOK_S)
+            signals.wait(_LOOK_S if not quiet else runner.wake_in(clock.read()) or 0.0)
             now = clock.read()
             runner.watch(now)
             if begun.outcome is None and (signals.stop or signals.hangup):
-                runner.stop(begun, now)
+                runner.stop([begun], now)
             if not quiet:
                 _copy(output)
     if not quiet:

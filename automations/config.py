@@ -7,22 +7,25 @@ since a misspelt `timeout` would otherwise be a job without one. Knows no clock 
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from automations import schedule
 from automations.digest import short_hash
 from automations.errors import ConfigError
-from automations.model import Config, Job, Schedule
+from automations.model import CatchUp, Config, Job, OnStop, Overlap, Schedule
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"([0-9]{1,9})(KiB|MiB|GiB)")
+_UNIT_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
-DEFAULT_TIMEOUT = timedelta(hours=1)
-DEFAULT_GRACE = timedelta(hours=1)
+DEFAULTS = {"timeout": timedelta(hours=1), "grace": timedelta(hours=1)}
+MAX_RETRIES = 20
 
 
 def load(path: str, project: str) -> tuple[Config, bytes]:
@@ -97,20 +100,28 @@ def _job(name: str, entry: Any, home: str, project: str, faults: list[str]) -> J
     rule = _schedule(where, values, faults)
     if "command" not in entry:
         faults.append(f"{where}.command: missing; expected a list of strings, or a string for sh -c")
+    faults.extend(_contradictions(where, values))
     if len(faults) > before or rule is None:
         return None
+    folders = {key: os.path.join(home, os.path.expanduser(values.pop(key))) for key in _PLACES if key in values}
+    given = {field: values[key] for key, field in _PLAIN.items() if key in values}
     return Job(
         name=name,
         schedule=rule,
         schedule_text=" · ".join(values["schedule"]) if "schedule" in values else f"every {entry['every']}",
-        command=values["command"],
-        timeout=values.get("timeout", DEFAULT_TIMEOUT),
-        grace=values.get("grace", DEFAULT_GRACE),
-        cwd=os.path.join(home, os.path.expanduser(values["cwd"])) if "cwd" in values else project,
-        env=values.get("env", ()),
-        enabled=values.get("enabled", True),
-        description=values.get("description", ""),
+        timezone=str(values.get("timezone", "UTC")),
+        **{**DEFAULTS, "cwd": project, **given, **folders},
     )
+
+
+def _contradictions(where: str, values: dict[str, Any]) -> Iterator[str]:
+    """Keys that are good by themselves and mean nothing together."""
+    if values.get("overlap") == Overlap.ALLOW and values.get("group"):
+        yield f'{where}.overlap: "allow" contradicts group; jobs of a group never overlap'
+    if values.get("catch_up") == CatchUp.NONE and "catch_up_window" in values:
+        yield f'{where}.catch_up_window: means nothing with catch_up = "none"'
+    if "backoff" in values and not values.get("retries"):
+        yield f"{where}.backoff: means nothing without retries"
 
 
 def _values(where: str, entry: dict[str, Any], faults: list[str]) -> dict[str, Any]:
@@ -176,6 +187,43 @@ def duration(value: Any) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def size(value: Any) -> int:
+    """Read a size: `"64KiB"`, `"10MiB"`; in bytes. Raises ValueError."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    found = int(match[1]) * _UNIT_BYTES[match[2]] if match else 0
+    if not 64 * 1024 <= found <= 1024**3:
+        raise ValueError('expected a size from 64KiB to 1GiB, such as "10MiB"')
+    return found
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRIES:
+        raise ValueError(f"expected a whole number from 0 to {MAX_RETRIES}")
+    return value
+
+
+def _codes(value: Any) -> tuple[int, ...]:
+    good = isinstance(value, list) and value and all(type(code) is int and 0 <= code <= 255 for code in value)
+    if not good:
+        raise ValueError("expected a list of exit codes from 0 to 255, such as [0, 24]")
+    return tuple(value)
+
+
+def _group(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("expected a name: a-z 0-9 _ - and at most 64 characters")
+    return value
+
+
+def _one_of(words: type[StrEnum]) -> Callable[[Any], StrEnum]:
+    def read(value: Any) -> StrEnum:
+        if not isinstance(value, str) or value not in list(words):
+            raise ValueError("expected one of " + " ".join(words))
+        return words(value)
+
+    return read
+
+
 def _zone(value: Any) -> ZoneInfo:
     try:
         return ZoneInfo(_string(value))
@@ -213,8 +261,25 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "command": _command,
     "cwd": _string,
     "env": _environment,
+    "env_file": _string,
     "timeout": duration,
     "grace": duration,
+    "retries": _count,
+    "backoff": duration,
+    "overlap": _one_of(Overlap),
+    "catch_up": _one_of(CatchUp),
+    "catch_up_window": duration,
+    "on_stop": _one_of(OnStop),
+    "jitter": duration,
+    "group": _group,
+    "ok_exit_codes": _codes,
+    "max_output": size,
     "enabled": _flag,
     "description": _string,
+}
+_PLACES = ("cwd", "env_file")
+_PLAIN = {
+    key: {"max_output": "max_output_bytes"}.get(key, key)
+    for key in READERS
+    if key not in ("schedule", "every", "timezone", *_PLACES)
 }

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from automations.errors import Exit, StartFailed
 from automations.files import open_private, read_tail
-from automations.readiness import END, HELD_BACK, READY_FD
+from automations.readiness import END, HELD_BACK, READY_FD, RUN_VARIABLES
 
 SETTLE_S = 1.5
 PROOF_WAIT_S = 10.0
@@ -48,7 +48,7 @@ def launch(
             stderr=out_fd,
             start_new_session=True,
             pass_fds=(writer,) if notifies else (),
-            env={**os.environ, READY_FD: str(writer)} if notifies else None,
+            env=_environment() | ({READY_FD: str(writer)} if notifies else {}),
         )
     except OSError as error:
         os.close(reader)
@@ -70,6 +70,11 @@ def launch(
         os.close(reader)
     child.returncode = 0  # it is meant to outlive us: no ResourceWarning about a running child
     return child.pid, word.removeprefix("ready").strip()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but for the run that may have called us: what is detached does not belong to it, nor end with it."""
+    return {name: value for name, value in os.environ.items() if name not in RUN_VARIABLES}
 
 
 def _first_word(reader: int, deadline: float) -> str:

@@ -81,6 +81,16 @@ class StillRunning(RunRefused):
     exit_code = Exit.BUSY
 
 
+class GroupBusy(StillRunning):
+    """Another job of its group runs."""
+
+
+class NotRecorded(RunRefused):
+    """The journal cannot take the run's beginning, and somebody is there to be told."""
+
+    exit_code = Exit.IO_ERROR
+
+
 class SettingError(AutomationsError):
     """An environment variable has a value that cannot be used."""
 

@@ -51,6 +51,15 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
+def stamp(path: str) -> tuple[int, ...] | None:
+    """What changes when the file does: time, size and inode; None when it cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def read_text(path: str, limit: int = 1 << 20) -> str:
     """The file's text, at most `limit` bytes, undecodable bytes escaped; empty when there is no file."""
     try:

@@ -15,12 +15,10 @@ class Keeper:
         self._lock = paths.log("watchdog.lock")
         self._out = paths.log("scheduler.out")
         self._argv = [sys.executable, "-I", "-S", os.path.join(paths.project, "scripts", "watchdog.py")]
-        self._pid = 0
 
     def revive(self) -> None:
-        """Start one unless one lives. A second one would end itself on the lock."""
-        self.reap()
-        if self._pid or locks.is_held(self._lock):
+        """Start one unless one lives. A second one ends itself on the lock; whoever reaps our children buries it."""
+        if locks.is_held(self._lock):
             return
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -28,11 +26,6 @@ class Keeper:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
         usual = [signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ]
-        self._pid = os.posix_spawn(
+        os.posix_spawn(
             sys.executable, self._argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=usual
         )
-
-    def reap(self) -> None:
-        """Let an ended child go, so that it is no zombie."""
-        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
-            self._pid = 0

@@ -49,10 +49,11 @@ class Identity:
 
 
 class Lock:
-    """An exclusive flock on one file."""
+    """An flock on one file: exclusive, or shared among those who ask for no more."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, shared: bool = False) -> None:
         self.path = path
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self.fd = -1
 
     def acquire(self, wait_s: float = 0.0) -> None:
@@ -64,7 +65,7 @@ class Lock:
         deadline = time.monotonic() + wait_s
         while True:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(fd, self._kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(fd)

@@ -36,6 +36,29 @@ class Trigger(StrEnum):
     MANUAL = "manual"
 
 
+class Overlap(StrEnum):
+    """What becomes of a slot that is due while the job's run before it has not ended."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+
+
+class CatchUp(StrEnum):
+    """Which of the slots that were missed while the scheduler was down or asleep still run."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+class OnStop(StrEnum):
+    """What a stop of the scheduler does to an open run: end it, or leave it to be adopted."""
+
+    TERMINATE = "terminate"
+    LEAVE = "leave"
+
+
 class Schedule(Protocol):
     """A rule that gives the next due time after a given time."""
 
@@ -46,7 +69,7 @@ class Schedule(Protocol):
 
 
 class Job(NamedTuple):
-    """What is to be run and when."""
+    """What is to be run and when, and what to do when that does not go as planned."""
 
     name: str
     schedule: Schedule
@@ -55,7 +78,19 @@ class Job(NamedTuple):
     timeout: timedelta
     grace: timedelta
     cwd: str
+    timezone: str = "UTC"
     env: tuple[tuple[str, str], ...] = ()
+    env_file: str = ""
+    retries: int = 0
+    backoff: timedelta = timedelta(seconds=30)
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LATEST
+    catch_up_window: timedelta | None = None
+    on_stop: OnStop = OnStop.TERMINATE
+    jitter: timedelta = timedelta(0)
+    group: str = ""
+    ok_exit_codes: tuple[int, ...] = (0,)
+    max_output_bytes: int = 10 * 1024 * 1024
     enabled: bool = True
     description: str = ""
 
@@ -82,8 +117,23 @@ class Missed(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """What became due for one job: the slot to run now, if any, what was missed, and the last slot decided."""
+    """What became due for one job: the slots to run now, oldest first, what was missed, the last slot decided."""
 
-    start: datetime | None
-    missed: Missed | None
+    starts: tuple[datetime, ...]
+    missed: tuple[Missed, ...]
     until: datetime
+
+
+class Slot(NamedTuple):
+    """A run that is owed and has not begun: which attempt, not before when, and until when it may wait at most.
+
+    `due` is None for a run by hand. `recorded`: the journal already says that it waits.
+    """
+
+    job: Job
+    due: datetime | None
+    attempt: int = 1
+    not_before: datetime | None = None
+    expires: datetime | None = None
+    reason: str = ""
+    recorded: bool = False

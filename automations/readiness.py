@@ -11,6 +11,7 @@ import signal
 
 READY_FD = "READY_FD"
 END = b"\0"
+RUN_VARIABLES = ("AUTOMATIONS_JOB", "AUTOMATIONS_RUN_ID", "AUTOMATIONS_DUE")  # what marks a process as a run's
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

@@ -28,16 +28,19 @@ class Recorder:
 
     def record(self, event: str, at: datetime | None = None, **fields: object) -> bool:
         """Write one entry; False when it could not be written and was kept or counted instead."""
-        entry = Entry(event, fields, at or clock.read().utc)
+        return self.record_all([Entry(event, fields, at or clock.read().utc)])
+
+    def record_all(self, entries: list[Entry]) -> bool:
+        """Write these entries, each with its time, as one batch; False as with `record`."""
         try:
-            lines = self._journal.append(*self._owning_up(), *self._late, entry)
+            lines = self._journal.append(*self._owning_up(), *self._late, *entries)
         except JournalError as error:
-            self._miss(entry, str(error))
+            for entry in entries:
+                self._miss(entry, str(error))
             return False
         self._lost, self._late, self._lost_since = {}, [], None
         if self._echo:
-            for line in lines:
-                say(line)
+            say(b"\n".join(lines))
         return True
 
     def _owning_up(self) -> list[Entry]:

@@ -17,11 +17,16 @@ ONE_TICK = timedelta(minutes=1)
 
 
 class Past(NamedTuple):
-    """The last sign of life, each job's last settled slot, and the runs that have no end yet."""
+    """The last sign of life, each job's last settled slot, the runs that have no end yet, the slots that wait.
+
+    `began`: the time of the first entry that was read; `waiting`: by job and due, the entry that says so.
+    """
 
     last_tick: datetime | None
     settled: dict[str, datetime]
     open_runs: dict[str, dict[str, object]]
+    waiting: dict[tuple[str, str], dict[str, object]] = {}
+    began: datetime | None = None
 
     def owed_since(self, now: datetime) -> datetime:
         """From when on slots may be undecided: the last tick's minute, or now when there is nothing to go by.
@@ -54,20 +59,30 @@ def believable(content: bytes) -> Iterator[dict[str, object]]:
 def replay(entries: Iterable[dict[str, object]]) -> Past:
     """Fold entries into what they say of the past."""
     last_tick: datetime | None = None
+    began: datetime | None = None
     settled: dict[str, datetime] = {}
     open_runs: dict[str, dict[str, object]] = {}
+    waiting: dict[tuple[str, str], dict[str, object]] = {}
     for entry in entries:
-        event = entry["event"]
+        event, slot = entry["event"], (str(entry.get("job")), str(entry.get("due")))
+        began = began or _time(entry, "ts")
         if event == "tick" or (event == "startup" and last_tick is None):
             last_tick = _time(entry, "ts")
         elif event == "run_started":
             open_runs[str(entry.get("run_id"))] = entry
+            waiting.pop(slot, None)
             _settle(settled, entry, "due")
         elif event == "run_finished":
             open_runs.pop(str(entry.get("run_id")), None)
+            if "retry_at" in entry:
+                waiting[slot] = entry
+        elif event == "run_waiting":
+            waiting[slot] = entry
+            _settle(settled, entry, "due")
         elif event == "run_skipped":
+            waiting.pop(slot, None)
             _settle(settled, entry, "until")
-    return Past(last_tick, settled, open_runs)
+    return Past(last_tick, settled, open_runs, waiting, began)
 
 
 def _settle(settled: dict[str, datetime], entry: dict[str, object], key: str) -> None:

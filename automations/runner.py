@@ -1,38 +1,38 @@
-"""One run from claim to outcome: claim, record, spawn, watch, settle.
+"""Open runs, from their beginning to their outcome: claim, record, spawn, watch, settle.
 
 Rules:
-- Claim: the output file `runs/<job>/<slot>.log` is created exclusively; a slot is so claimed once, by whoever
-  comes first.
 - Record before spawn: `run_started` is in the journal before the process exists. Where the journal cannot be
   written, a slot runs all the same and is written late; a run by hand is refused, since there is somebody to tell.
-- The command runs under a small `sh` that holds two locks while the command lives, and does not pass them on:
-  the job's, so that two runs of it never overlap, and the run's own, `<slot>.run`. That file tells the shim's
-  pid and, at the end, the exit status; so a run outlives a crashed scheduler, and the next one finds out
-  how it ended.
+- Runs that are due together are claimed, recorded and spawned in batches: one fdatasync for many.
+- Deadlines are monotonic: TERM to the run's whole tree, CONT, five seconds, KILL until nothing of it lives.
 - A job's environment is built from nothing, the same for the scheduler and for a run by hand; the key of the
   control API is not in it.
-- Deadlines are monotonic: TERM to the whole group, five seconds, KILL.
 
-Decides nothing about when: that is `plan`.
+Decides nothing about when: that is `plan`; nor who waits: that is `dispatch`.
 """
 
 import contextlib
 import os
 import signal
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
-from automations import clock, locks, spawn
+from automations import claim, clock, plan, spawn, tree
+from automations.capture import Capture
+from automations.claim import Claim
 from automations.clock import Reading
-from automations.errors import AlreadyClaimed, JournalError, LockBusy, RunRefused, StillRunning
-from automations.files import open_private, read_text
+from automations.errors import GroupBusy, NotRecorded, RunRefused, StillRunning
+from automations.files import stamp
+from automations.journal import Entry
 from automations.locks import Identity
-from automations.model import Job, Outcome, Trigger
+from automations.model import Job, Outcome, Overlap, Slot, Trigger
 from automations.paths import Paths
 from automations.recorder import Recorder
 
+BATCH = 64  # each claim holds up to five descriptors, and 1,024 are usual
 KILL_AFTER_S = 5.0
-ADOPTED_POLL_S = 1.0
-LINGERING_POLL_S = 0.1
+GIVE_UP_AFTER_S = 3.0  # after the first KILL
+PRESS_EVERY_S = 0.1
+LOOK_S = 1.0
 
 
 class Run:
@@ -40,264 +40,326 @@ class Run:
 
     __slots__ = (
         "adopted",
+        "capture",
         "code",
         "deadline",
         "due",
+        "has_ended",
         "job",
         "kill_at",
-        "lingers",
         "outcome",
         "pid",
         "reason",
         "run_id",
+        "slot",
         "started",
         "stopping_as",
     )
 
-    def __init__(self, job: str, run_id: str, due: datetime | None, started: Reading, timeout_s: float) -> None:
-        self.job = job
+    def __init__(self, paths: Paths, slot: Slot, run_id: str, started: Reading) -> None:
+        self.slot = slot
+        self.job = slot.job
+        self.due = slot.due
         self.run_id = run_id
-        self.due = due
         self.started = started
-        self.deadline = started.mono + timeout_s
-        self.kill_at: float | None = None
-        self.stopping_as: Outcome | None = None
+        self.deadline = started.mono + slot.job.timeout.total_seconds()
+        self.capture = Capture(claim.file(paths, run_id, "log"), slot.job.max_output_bytes)
         self.pid = 0
         self.adopted = False
-        self.lingers = False
+        self.has_ended = False
+        self.kill_at: float | None = None
+        self.stopping_as: Outcome | None = None
         self.outcome: Outcome | None = None
         self.code: int | None = None
         self.reason: str | None = None
 
+    def names(self) -> dict[str, object]:
+        """What every entry about this run says first."""
+        due = clock.iso(self.due) if self.due else None
+        return {"job": self.job.name, "run_id": self.run_id, "due": due}
+
 
 class Runner:
-    """Starts runs and sees them through. One mutable set of open runs, touched by one thread."""
+    """The open runs, touched by one thread. `retries` collects the slots that are owed another attempt."""
 
     def __init__(self, paths: Paths, recorder: Recorder) -> None:
         self._paths = paths
-        self._record = recorder.record
+        self._record_all = recorder.record_all
         self._by = str(Identity.of(os.getpid()))
+        self._press_at = 0.0
+        self._look_at = 0.0
+        self._children: dict[int, Run] = {}
         self.open: dict[str, Run] = {}
+        self.retries: list[Slot] = []
 
-    def start(self, job: Job, due: datetime | None, now: Reading) -> Run:
-        """Begin a run of `job`: of the slot `due`, or by hand when None. Raises RunRefused with the reason."""
-        name = clock.slot_name(due) if due else clock.moment_name(now.utc)
-        run = Run(job.name, f"{job.name}/{name}", due, now, job.timeout.total_seconds())
+    def begin(self, slots: Sequence[Slot], now: Reading) -> list[tuple[Slot, RunRefused]]:
+        """Begin a run of each slot. Returns those that were refused, each with its reason."""
+        refused: list[tuple[Slot, RunRefused]] = []
+        for first in range(0, len(slots), BATCH):
+            refused += self._begin_batch(slots[first : first + BATCH], now)
+        return refused
+
+    def begin_one(self, slot: Slot, now: Reading) -> Run:
+        """Begin one run, or raise RunRefused."""
+        for _, reason in self.begin([slot], now):
+            raise reason
+        return next(run for run in self.open.values() if run.slot is slot)
+
+    def _begin_batch(self, slots: Sequence[Slot], now: Reading) -> list[tuple[Slot, RunRefused]]:
+        claims: list[tuple[Run, Claim]] = []
+        refused: list[tuple[Slot, RunRefused]] = []
+        busy = {run.job.name for run in self.open.values()} | {f"/{run.job.group}" for run in self.open.values()}
         try:
-            self._start(run, job)
-        except OSError as error:
-            raise RunRefused(
-                f"{run.run_id}: {error.filename or self._paths.runs}: {error.strerror or error}"
-            ) from error
-        return run
+            for slot in slots:
+                name = claim.run_name(slot.due, slot.attempt, now.utc)
+                run = Run(self._paths, slot, f"{slot.job.name}/{name}", now)
+                try:
+                    _check_free(slot.job, busy)
+                    claims.append((run, Claim(self._paths, slot.job, run.run_id)))
+                except RunRefused as error:
+                    refused.append((slot, error))
+            refused += self._record_begun(claims)
+            failed = [run for run, held in claims if not self._spawn(run, held)]
+        finally:
+            for _, held in claims:
+                held.close()
+        self._settle(failed, clock.read())
+        return refused
 
-    def _start(self, run: Run, job: Job) -> None:
-        folder = os.path.join(self._paths.runs, job.name)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with locks.Lock(os.path.join(folder, "lock")) as job_lock, locks.Lock(self.file(run.run_id, "run")) as run_lock:
-            self._take(job, job_lock)
-            out_fd = self._claim(run)
-            try:
-                run_lock.acquire()
-                self._begin(run, job, (out_fd, job_lock.fd, run_lock.fd))
-            finally:
-                os.close(out_fd)  # the locks, too, are only the shim's from here on
+    def _record_begun(self, claims: list[tuple[Run, Claim]]) -> list[tuple[Slot, RunRefused]]:
+        """Put the beginnings on record, and in the runs' own files. Takes out what must not begin unrecorded."""
+        entries = []
+        for run, held in claims:
+            entry = Entry("run_started", self._facts(run), run.started.utc)
+            entries.append(entry)
+            held.note({**entry.fields, "ts": clock.iso(run.started.utc)})
+        if not entries or self._record_all(entries):
+            return []
+        refused: list[tuple[Slot, RunRefused]] = []
+        for run, held in [pair for pair in claims if pair[0].due is None]:
+            self._forget(run.run_id, "log", "run")
+            held.close()
+            claims.remove((run, held))
+            reason = NotRecorded(f"{run.run_id} was not started: the journal cannot be written")
+            refused.append((run.slot, reason))
+        return refused
 
-    def _take(self, job: Job, lock: locks.Lock) -> None:
-        try:
-            lock.acquire()
-        except LockBusy:
-            raise StillRunning(f"{job.name} is still running") from None
-
-    def _claim(self, run: Run) -> int:
-        try:
-            return open_private(self.file(run.run_id, "log"), os.O_WRONLY | os.O_APPEND | os.O_EXCL)
-        except FileExistsError:
-            raise AlreadyClaimed(f"{run.run_id} began before; what became of it could not be written") from None
-
-    def _begin(self, run: Run, job: Job, fds: tuple[int, int, int]) -> None:
+    def _facts(self, run: Run) -> dict[str, object]:
         trigger = Trigger.SCHEDULE if run.due else Trigger.MANUAL
-        timeout_s = job.timeout.total_seconds()
-        facts = {**_names(run), "trigger": trigger, "attempt": 1, "timeout_s": timeout_s, "by": self._by}
-        if not self._record("run_started", run.started.utc, **facts) and trigger is Trigger.MANUAL:
-            os.unlink(self.file(run.run_id, "log"))
-            raise JournalError(f"{run.run_id} was not started: the journal cannot be written")
+        timeout_s = run.job.timeout.total_seconds()
+        return {**run.names(), "trigger": trigger, "attempt": run.slot.attempt, "timeout_s": timeout_s, "by": self._by}
+
+    def _spawn(self, run: Run, held: Claim) -> bool:
         self.open[run.run_id] = run
         try:
-            run.pid = spawn.spawn(job.cwd, job.argv, self._environment(run, job), fds)
-        except (OSError, ValueError) as error:  # no memory, no process slot, an argument that no program takes
-            self._finish(
-                run, clock.read(), Outcome.FAILED, None, f"no process: {getattr(error, 'strerror', None) or error}"
-            )
+            run.pid = spawn.spawn(run.job.cwd, run.job.argv, self._environment(run), held.out, held.lock_fds)
+        except Exception as error:  # no memory, no process slot, a bad argument: one job must not stop the others
+            run.stopping_as, run.reason = Outcome.FAILED, f"no process: {_cause(error)}"
+            return False
+        self._children[run.pid] = run
+        return True
 
-    def _environment(self, run: Run, job: Job) -> dict[str, str]:
+    def _environment(self, run: Run) -> dict[str, str]:
         return {
             **spawn.environment(),
-            **dict(job.env),
+            **(spawn.read_env_file(run.job.env_file) if run.job.env_file else {}),
+            **dict(run.job.env),
             "AUTOMATIONS_HOME": self._paths.home,
-            "AUTOMATIONS_JOB": job.name,
+            "AUTOMATIONS_JOB": run.job.name,
             "AUTOMATIONS_RUN_ID": run.run_id,
             "AUTOMATIONS_DUE": clock.iso(run.due or run.started.utc),
         }
 
-    def adopt(self, open_runs: dict[str, dict[str, object]], now: Reading) -> None:
-        """Take over the runs that were left without an outcome by a process that is no more."""
-        for run_id, entry in open_runs.items():
-            by = Identity.parse(str(entry.get("by")))
-            if by and by.is_alive():
-                continue  # a run by hand, and the hand is still on it
-            due = clock.parse_iso(str(entry["due"])) if entry.get("due") else None
-            began = clock.parse_iso(str(entry["ts"]))
-            elapsed_s = max(0.0, (now.utc - began).total_seconds())
-            started = Reading(began, now.mono - elapsed_s, 0.0)
-            run = Run(str(entry["job"]), run_id, due, started, float(str(entry.get("timeout_s", 3600))))
-            run.adopted = True
-            self.open[run_id] = run
+    def adopt(self, runs: Iterable[Run]) -> None:
+        """See through runs that another process began."""
+        self.open.update((run.run_id, run) for run in runs)
 
     def watch(self, now: Reading) -> None:
-        """Settle what has ended and press what is past its deadline. Never waits."""
-        for run in list(self.open.values()):
-            try:
-                ended, code = self._poll(run)
-            except OSError as error:  # one run that cannot be looked at must not stop the others
-                reason = f"it cannot be looked at: {error.strerror}"
-                self._finish(run, now, Outcome.ABANDONED, None, reason)
-                continue
-            if ended:
-                self._settle(run, now, code)
-            elif run.stopping_as is None and now.mono >= run.deadline:
-                self._ask_to_end(run, now, Outcome.TIMED_OUT)
-            elif run.kill_at is not None and now.mono >= run.kill_at:
-                run.kill_at = None
-                self._signal(run, signal.SIGKILL)
+        """Settle what has ended, look at what is printed, press what must end. Never waits."""
+        self._reap()
+        if now.mono >= self._look_at:
+            self._look(now)
+        overdue = [run for run in self.open.values() if now.mono >= run.deadline]
+        self._ask_to_end(overdue, now, Outcome.TIMED_OUT, "longer than its timeout")
+        self._press(now)
+        self._settle([run for run in self.open.values() if run.has_ended], now)
 
-    def stop(self, run: Run, now: Reading) -> None:
-        """Ask a run to end; `watch` settles it as stopped, and kills it when it does not listen."""
-        if run.stopping_as is None:
-            self._ask_to_end(run, now, Outcome.STOPPED)
+    def stop(self, runs: Iterable[Run], now: Reading) -> None:
+        """Ask runs to end; `watch` settles them as stopped, and kills them when they do not listen."""
+        self._ask_to_end(runs, now, Outcome.STOPPED, "it was told to stop")
 
-    def kill(self, run: Run) -> None:
-        """End a run that was told to stop and did not."""
-        self._signal(run, signal.SIGKILL)
-
-    def claimed(self, job: str, first: datetime, last: datetime) -> list[datetime]:
-        """The slots of a job from `first` to `last` that were begun, by their output files."""
-        try:
-            names = os.listdir(os.path.join(self._paths.runs, job))
-        except FileNotFoundError:
-            return []
-        slots = (clock.parse_slot(name.removesuffix(".log")) for name in names if name.endswith(".log"))
-        return sorted(slot for slot in slots if slot and first <= slot <= last)
-
-    def reap_orphans(self) -> None:
-        """As PID 1 of a container: what the jobs leave behind is ours to bury."""
-        ours = {run.pid for run in self.open.values()}
-        with contextlib.suppress(ChildProcessError):
-            while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                if dead.si_pid in ours:
-                    return
-                os.waitpid(dead.si_pid, 0)
+    def kill(self, runs: Iterable[Run], now: Reading) -> None:
+        """Give runs that were told to stop no more time."""
+        for run in runs:
+            run.kill_at = min(now.mono, run.kill_at or now.mono)
+        self._press_at = now.mono
 
     def wake_in(self, now: Reading) -> float | None:
         """Seconds until `watch` has something to do by the clock; None when nothing is open."""
-        moments = [run.kill_at or run.deadline for run in self.open.values() if run.kill_at or not run.stopping_as]
-        moments += [now.mono + ADOPTED_POLL_S for run in self.open.values() if run.adopted]
-        moments += [now.mono + LINGERING_POLL_S for run in self.open.values() if run.lingers]
-        return max(0.0, min(moments) - now.mono) if moments else None
-
-    def file(self, run_id: str, kind: str) -> str:
-        """The run's `log` (its output) or `run` (its lock, with the shim's pid and then the exit status)."""
-        return os.path.join(self._paths.runs, f"{run_id}.{kind}")
-
-    def _ask_to_end(self, run: Run, now: Reading, outcome: Outcome) -> None:
-        run.stopping_as = outcome
-        run.kill_at = now.mono + KILL_AFTER_S
-        self._signal(run, signal.SIGTERM)
-        self._signal(run, signal.SIGCONT)
-
-    def _signal(self, run: Run, number: int) -> None:
-        """To the run's whole group, whose leader is the shim: our unreaped child, or the holder of the run's lock."""
-        pid = run.pid or (self._left(run)[0] if self._is_held(run) else None)
-        if pid and pid > 1:  # killpg(1) would be everybody
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, number)
-
-    def _poll(self, run: Run) -> tuple[bool, int | None]:
-        """Has it ended, and with which code (None: unknowable)?"""
-        if run.adopted:
-            return (False, None) if self._is_held(run) else (True, self._left(run)[1])
-        if run.stopping_as and not self._group_is_done(run):
-            return False, None
-        pid, status = os.waitpid(run.pid, os.WNOHANG)
-        return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
-
-    def _group_is_done(self, run: Run) -> bool:
-        """Has the shim ended, and its children too or their time? While the shim is unreaped, the group's id is ours.
-
-        Where there is no waitid (macOS before Python 3.13) the children get no time of their own.
-        """
-        if not hasattr(os, "waitid"):
-            return True
-        if os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return False
-        run.lingers = run.kill_at is not None and spawn.group_lives(run.pid)
-        if not run.lingers:
-            self._signal(run, signal.SIGKILL)
-        return not run.lingers
-
-    def _is_held(self, run: Run) -> bool:
-        return locks.is_held(self.file(run.run_id, "run"))
-
-    def _left(self, run: Run) -> tuple[int | None, int | None]:
-        """What the shim wrote, line by line: its pid (or `-`), and the exit status once there is one."""
-        lines = read_text(self.file(run.run_id, "run"), 64).split("\n")[:-1]
-        numbers = [int(line) if locks.is_pid(line) else None for line in lines]
-        return (numbers[0] if numbers else None), (numbers[1] if len(numbers) == 2 else None)
-
-    def _settle(self, run: Run, now: Reading, code: int | None) -> None:
-        if run.stopping_as:
-            self._finish(run, now, run.stopping_as, code, _STOP_REASONS[run.stopping_as])
-        elif code is None:
-            self._finish(run, now, Outcome.ABANDONED, None, "it ended while no scheduler watched, and left no status")
-        else:
-            self._finish(run, now, Outcome.SUCCEEDED if code == 0 else Outcome.FAILED, code, None)
-
-    def _duration_s(self, run: Run, now: Reading, code: int | None) -> float | None:
-        """How long it took. An adopted run's end is when its shim wrote the status; None when nobody knows."""
-        if not run.adopted:
-            return round(now.mono - run.started.mono, 3)
-        if code is None:
+        if not self.open:
             return None
-        return round(max(0.0, os.stat(self.file(run.run_id, "run")).st_mtime - run.started.utc.timestamp()), 3)
+        moments = [self._look_at]
+        moments += [run.deadline for run in self.open.values() if run.stopping_as is None]
+        if any(run.stopping_as for run in self.open.values()):
+            moments.append(self._press_at)
+        return max(0.0, min(moments) - now.mono)
 
-    def _finish(self, run: Run, now: Reading, outcome: Outcome, code: int | None, reason: str | None) -> None:
-        self.open.pop(run.run_id, None)
-        run.outcome, run.code, run.reason = outcome, code, reason
+    def _reap(self) -> None:
+        """Bury every ended child: runs, the watchdog, and what an init process inherits."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            run = self._children.pop(pid, None)
+            if run:
+                run.pid = 0
+                run.code = os.waitstatus_to_exitcode(status)
+                run.has_ended = run.stopping_as is None
+
+    def _look(self, now: Reading) -> None:
+        """Once a second: how much is printed, who is to be stopped, which adopted run has ended."""
+        self._look_at = now.mono + LOOK_S
+        outgrown, unwanted = [], []
+        for run in self.open.values():
+            if run.adopted and run.stopping_as is None:
+                self._look_at_adopted(run)
+            if not run.capture.look(now.mono, now.utc):
+                outgrown.append(run)
+            if os.path.exists(claim.file(self._paths, run.run_id, "stop")):
+                unwanted.append(run)
+            if run.capture.hurries:
+                self._look_at = min(self._look_at, now.mono + run.capture.wake_in(now.mono))
+        self.stop(unwanted, now)
+        self._ask_to_end(outgrown, now, Outcome.FAILED, "its output outgrew max_output, and no part of it can be freed")
+
+    def _look_at_adopted(self, run: Run) -> None:
+        try:
+            if not claim.is_open(self._paths, run.run_id):
+                run.has_ended, run.code = True, claim.left(self._paths, run.run_id).code
+        except OSError as error:  # one run that cannot be looked at must not stop the others
+            run.has_ended, run.reason = True, f"it cannot be looked at: {error.strerror}"
+
+    def _ask_to_end(self, runs: Iterable[Run], now: Reading, outcome: Outcome, reason: str) -> None:
+        """TERM and CONT to each run's group, and to those of its tree that left the group."""
+        asked = [run for run in runs if run.stopping_as is None and not run.has_ended]
+        if not asked:
+            return
+        found = tree.members(self._paths.home, {run.run_id: self._leader(run) for run in asked})
+        for run in asked:
+            run.stopping_as, run.reason, run.kill_at = outcome, reason, now.mono + KILL_AFTER_S
+            for number in (signal.SIGTERM, signal.SIGCONT):
+                self._signal(run, found[run.run_id], number)
+
+    def _signal(self, run: Run, found: list[tree.Member], number: int) -> None:
+        leader = self._leader(run)
+        if leader > 1:  # killpg(1) would be everybody
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(leader, number)
+        tree.send((member.identity for member in found if member.group != leader), number)
+
+    def _leader(self, run: Run) -> int:
+        """The shim's pid, which is its group's and its session's id; 0 when it is gone and the number not its own."""
+        if not run.adopted:
+            return run.pid
+        try:
+            is_open = claim.is_open(self._paths, run.run_id)
+            return claim.left(self._paths, run.run_id).pid or 0 if is_open else 0
+        except OSError:
+            return 0
+
+    def _press(self, now: Reading) -> None:
+        """See what is left of the runs that must end; those whose time is over are killed until nothing is left."""
+        stopping = [run for run in self.open.values() if run.stopping_as and not run.has_ended]
+        if not stopping or now.mono < self._press_at:
+            return
+        self._press_at = now.mono + PRESS_EVERY_S
+        leaders = {run.run_id: self._leader(run) for run in stopping}
+        found = tree.members(self._paths.home, leaders)
+        for run in stopping:
+            left, kill_at = found[run.run_id], run.kill_at or 0.0
+            if not leaders[run.run_id] and (not left or now.mono > kill_at + GIVE_UP_AFTER_S):
+                run.has_ended = True
+                if left:
+                    run.reason = f"{run.reason}; {len(left)} of its processes cannot be killed"
+            elif now.mono >= kill_at:
+                self._signal(run, left, signal.SIGKILL)
+
+    def _settle(self, ended: Iterable[Run], now: Reading) -> None:
+        """One entry for each, in one batch; then their files that only open runs have go away."""
+        entries = []
+        for run in ended:
+            del self.open[run.run_id]
+            if run.adopted and run.code is None:
+                run.code = claim.left(self._paths, run.run_id).code
+            run.outcome = run.stopping_as or _outcome(run)
+            entries.append(Entry("run_finished", self._result(run, now), now.utc))
+        if entries:
+            self._record_all(entries)
+        for entry in entries:
+            self._forget(str(entry.fields["run_id"]), "run", "stop")
+
+    def _result(self, run: Run, now: Reading) -> dict[str, object]:
         fields: dict[str, object] = {
-            **_names(run),
-            "outcome": outcome,
-            "exit": code,
-            "duration_s": self._duration_s(run, now, code),
-            "output_bytes": _size(self.file(run.run_id, "log")),
+            **run.names(),
+            "attempt": run.slot.attempt,
+            "outcome": run.outcome,
+            "exit": run.code,
+            "duration_s": self._duration_s(run, now),
+            "output_bytes": run.capture.close(now.utc),
         }
         if run.adopted:
             fields["adopted"] = True
-        if reason:
-            fields["reason"] = reason
-        self._record("run_finished", now.utc, **fields)
-        with contextlib.suppress(OSError):
-            os.unlink(self.file(run.run_id, "run"))
+        if run.outcome is Outcome.ABANDONED:
+            run.reason = run.reason or "it ended while no scheduler watched, and left no status"
+        if run.reason:
+            fields["reason"] = run.reason
+        retry = self._retry(run, now)
+        if retry:
+            self.retries.append(retry)
+            fields["retry_at"] = clock.iso(retry.not_before or now.utc)
+        return fields
+
+    def _retry(self, run: Run, now: Reading) -> Slot | None:
+        """The slot's next attempt, if it is owed one."""
+        slot = run.slot
+        if slot.due is None or run.outcome not in (Outcome.FAILED, Outcome.TIMED_OUT) or slot.attempt > run.job.retries:
+            return None
+        not_before = now.utc + plan.retry_in(run.job, slot.due, slot.attempt)
+        return Slot(run.job, slot.due, slot.attempt + 1, not_before, not_before + run.job.grace, "retry", recorded=True)
+
+    def _duration_s(self, run: Run, now: Reading) -> float | None:
+        """How long it took. An adopted run's end is when its shim wrote the status; None when nobody knows."""
+        if not run.adopted:
+            return round(now.mono - run.started.mono, 3)
+        if run.code is None:
+            return None
+        ended = stamp(claim.file(self._paths, run.run_id, "run"))
+        return round(max(0.0, ended[0] / 1e9 - run.started.utc.timestamp()), 3) if ended else None
+
+    def _forget(self, run_id: str, *kinds: str) -> None:
+        for kind in kinds:
+            with contextlib.suppress(OSError):
+                os.unlink(claim.file(self._paths, run_id, kind))
 
 
-_STOP_REASONS = {Outcome.TIMED_OUT: "longer than its timeout", Outcome.STOPPED: "it was told to stop"}
+def _check_free(job: Job, busy: set[str]) -> None:
+    """What is left of a run that was told to end may still live after its shim has let go of the locks."""
+    if job.overlap is not Overlap.ALLOW and job.name in busy:
+        raise StillRunning(f"{job.name} is still running")
+    if job.group and f"/{job.group}" in busy:
+        raise GroupBusy(f"another job of its group {job.group} runs")
 
 
-def _names(run: Run) -> dict[str, str | None]:
-    return {"job": run.job, "run_id": run.run_id, "due": clock.iso(run.due) if run.due else None}
+def _cause(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+def _outcome(run: Run) -> Outcome:
+    if run.code is None:
+        return Outcome.ABANDONED
+    return Outcome.SUCCEEDED if run.code in run.job.ok_exit_codes else Outcome.FAILED

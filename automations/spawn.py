@@ -1,8 +1,8 @@
 """A job's process: a small `sh` between us and the command, and the environment both get.
 
-The shim holds two locks while the command lives and passes on neither; it writes its pid into the run's lock file
-and, at the end, the command's exit status. What a job's process gets is built from nothing: no descriptor, no
-signal setting and no variable of whoever started us.
+The shim holds the locks of the run, its job and its group while the command lives and passes on none; it writes its
+pid into the run's lock file and, at the end, the command's exit status. What a job's process gets is built from
+nothing: no descriptor, no signal setting and no variable of whoever started us.
 """
 
 import contextlib
@@ -11,33 +11,32 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
-from automations.locks import proc_stat
-
-_JOB_FD, _RUN_FD = 8, 9  # single digits are all that every sh can close
+_LOCK_FDS = (9, 8, 7)  # run, job, group: single digits are all that every sh can close
 _SHIM = """
 folder=$1; shift
 trap : HUP INT TERM
-echo "$$" >&9 || echo - >&9
+echo "pid $$" >&9
 umask 022
-if cd "$folder"; then unset OLDPWD; (exec "$@" 8>&- 9>&-); else (exit 126); fi
+if cd "$folder"; then unset OLDPWD; (exec "$@" 7>&- 8>&- 9>&-); else (exit 126); fi
 code=$?
-echo "$code" >&9
+echo "exit $code" >&9
 exit "$code"
 """
 _DEFAULTS = [n for n in signal.valid_signals() if n not in (signal.SIGKILL, signal.SIGSTOP) and n < 32]
 
 
-def spawn(folder: str, argv: Sequence[str], environment: dict[str, str], fds: tuple[int, int, int]) -> int:
+def spawn(folder: str, argv: Sequence[str], environment: dict[str, str], out: int, locks: Sequence[int]) -> int:
     """Start `argv` in `folder` under the shim, in a session of its own; the shim's pid.
 
-    `fds`: the output file, the job's lock, the run's lock. Raises OSError, and ValueError for a NUL in a word.
+    Descriptors: `out` for what it prints; `locks` of the run, the job and, if it has one, the group. Raises OSError,
+    and ValueError for a NUL in a word.
     """
     high: list[int] = []
     try:
-        high += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds)  # clear of 8 and 9
-        out_fd, job_fd, run_fd = high
+        high += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (out, *locks))  # clear of 7, 8 and 9
         return os.posix_spawn(
             "/bin/sh",
             ["/bin/sh", "-c", _SHIM, "run", folder, *argv],
@@ -45,10 +44,9 @@ def spawn(folder: str, argv: Sequence[str], environment: dict[str, str], fds: tu
             file_actions=[
                 *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, out_fd, 1),
-                (os.POSIX_SPAWN_DUP2, out_fd, 2),
-                (os.POSIX_SPAWN_DUP2, job_fd, _JOB_FD),
-                (os.POSIX_SPAWN_DUP2, run_fd, _RUN_FD),
+                (os.POSIX_SPAWN_DUP2, high[0], 1),
+                (os.POSIX_SPAWN_DUP2, high[0], 2),
+                *((os.POSIX_SPAWN_DUP2, fd, place) for fd, place in zip(high[1:], _LOCK_FDS, strict=False)),
             ],
             setsid=True,
             setsigmask=[],
@@ -59,7 +57,8 @@ def spawn(folder: str, argv: Sequence[str], environment: dict[str, str], fds: tu
             os.close(fd)
 
 
-def environment() -> dict[str, str]:
+@cache
+def environment() -> Mapping[str, str]:
     """What every job's process gets, the same however the run began."""
     name, folder = _user()
     return {
@@ -72,6 +71,26 @@ def environment() -> dict[str, str]:
     }
 
 
+def read_env_file(path: str) -> dict[str, str]:
+    """Variables from a file of `NAME=value` lines; `#` comments, `export` and quotes around a value are understood.
+
+    Read at each run, so that a changed secret needs no reload. Raises OSError, and ValueError naming the line but
+    never its value.
+    """
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        lines = file.read().split("\n")
+    variables = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ")
+        if text and not text.startswith("#"):
+            name, equals, value = (part.strip() for part in text.partition("="))
+            if not equals or not name.isidentifier() or name.startswith("AUTOMATIONS_") or "\0" in value:
+                raise ValueError(f"{path}:{number}: expected NAME=value, and no AUTOMATIONS_ name")
+            is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            variables[name] = value[1:-1] if is_quoted else value
+    return variables
+
+
 def _user() -> tuple[str, str]:
     """Name and home of whom we run as; a container's user may have neither."""
     try:
@@ -81,16 +100,12 @@ def _user() -> tuple[str, str]:
     return user.pw_name, user.pw_dir
 
 
-def group_lives(group: int) -> bool:
-    """Does any process of this group still run? Without /proc nobody can say, and nobody is waited for."""
-    if not os.path.isdir("/proc/self"):
-        return False
-    stats = (proc_stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return any(stat[2] == str(group) and stat[0] not in "ZX" for stat in stats if stat)
-
-
+@cache
 def _inheritable() -> list[int]:
-    """Descriptors that whoever started us left open for our children too: no job of ours gets them."""
+    """Descriptors that whoever started us left open for our children too: no job of ours gets them.
+
+    Looked up once: whatever we open ourselves is closed on exec.
+    """
     found = []
     for name in os.listdir("/dev/fd"):
         with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now

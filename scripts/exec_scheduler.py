@@ -1,6 +1,6 @@
 """The scheduler process: the visible loop.
 
-    clock; tick; watch; start; reload; wait
+    clock; tick; watch; owe; serve; reload; wait
 
 One thread, one wait. Signal handlers only wake it. Whatever goes wrong in one pass is journalled and the next
 pass goes on. Usage: exec_scheduler.py [--foreground] [--revived]; started by `run_automations.sh`, or by systemd, a
@@ -12,17 +12,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from automations import __version__, clock, config, locks, plan, readiness, replay
+from automations import __version__, adoption, clock, config, locks, plan, readiness, replay
 from automations.clock import Reading
-from automations.errors import AlreadyClaimed, AutomationsError, ConfigError, Exit, JournalError, LockBusy, RunRefused
-from automations.files import replace
+from automations.dispatch import Dispatcher
+from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy
+from automations.files import replace, stamp
 from automations.journal import Journal
 from automations.keeper import Keeper
-from automations.model import Job, Missed, Outcome, Owed
+from automations.model import OnStop
 from automations.paths import Paths, prepare_logs, tick_s
 from automations.process import remove_pid_file, write_pid_file
 from automations.recorder import Recorder
@@ -51,7 +52,6 @@ class Scheduler:
         self._minute = int(self._before.utc.timestamp() // self._tick_s)
         self._looked_at: tuple[int, ...] | None = None
         self._refused = False
-        self._decided: dict[str, datetime] = {}
 
     def run(self) -> int:
         """Be the scheduler until told to stop. Returns the exit code."""
@@ -80,13 +80,14 @@ class Scheduler:
         jobs = self._jobs.jobs
         past = replay.read(self._paths.journal)
         self._agenda = plan.Agenda(jobs, past.owed_since(now.utc), past.settled)
-        self._decided = dict(past.settled)
+        self._dispatcher = Dispatcher(self._paths, self._recorder, self._runner, past.settled)
         write_pid_file(self._paths.log("scheduler.pid"))
         started = {"pid": os.getpid(), "version": __version__, "boot": locks.boot_id(), "config": self._jobs.hash}
         if not self._record("startup", now.utc, **started, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3)):
             raise JournalError(f"{self._paths.logs}: cannot be written; free some space or make it writable")
         self._record("config_loaded", config=self._jobs.hash, jobs=len(jobs))
-        self._runner.adopt(past.open_runs, now)
+        self._runner.adopt(adoption.open_runs(self._paths, past, jobs, now))
+        self._dispatcher.restore(past.waiting, jobs)
         readiness.announce("ready")
 
     def _loop(self) -> None:
@@ -102,10 +103,8 @@ class Scheduler:
         self._tick(now)
         self._mind_the_clock(now)
         self._runner.watch(now)
-        if os.getpid() == 1:
-            self._runner.reap_orphans()
-        for job, owed in self._agenda.take_due(now.utc):
-            self._serve(job, owed, now)
+        self._dispatcher.owe(self._agenda.take_due(now.utc), now)
+        self._dispatcher.serve(now)
         self._reload(now)
 
     def _attempt(self, step: Callable[[Reading], None], now: Reading) -> None:
@@ -120,9 +119,7 @@ class Scheduler:
         """What is due at every start: a watchdog, and the jobs that say `@reboot`."""
         if self._keeper:
             self._keeper.revive()
-        for job in self._jobs.jobs.values():
-            if job.enabled and job.schedule.at_start:
-                self._start(job, now.utc.replace(microsecond=0), now)
+        self._dispatcher.at_start(self._jobs.jobs.values(), now)
 
     def _tick(self, now: Reading) -> None:
         """One journal line for each minute, at its beginning, before anything of that minute is decided."""
@@ -133,6 +130,7 @@ class Scheduler:
         upcoming = {job: clock.iso(due) if due else None for job, due in self._agenda.upcoming().items()}
         self._record("tick", now.utc, next=upcoming, mono=round(now.mono, 3), boot_s=round(now.boot_s, 3))
         self._lock.touch()
+        self._dispatcher.end_pauses(now)
         if self._keeper:
             self._keeper.revive()
 
@@ -141,7 +139,7 @@ class Scheduler:
         due = self._agenda.soonest()
         if due and due <= now.utc:
             return  # what is owed by the old job file is decided first
-        if not self._signals.hangup and self._stamp() == self._looked_at:
+        if not self._signals.hangup and stamp(self._paths.config) == self._looked_at:
             return
         self._signals.hangup = False
         in_force = self._jobs.hash
@@ -152,7 +150,8 @@ class Scheduler:
         if self._jobs.hash != in_force or self._refused:
             self._refused = False
             self._record("config_loaded", config=self._jobs.hash, jobs=len(self._jobs.jobs))
-            self._agenda = plan.Agenda(self._jobs.jobs, now.utc)
+            self._agenda = self._agenda.changed(self._jobs.jobs, now.utc)
+            self._dispatcher.change_jobs(self._jobs.jobs)
 
     def _first_config(self) -> None:
         """A person who starts is told of a faulty job file; a revival has nobody to tell, and takes the last good."""
@@ -165,7 +164,7 @@ class Scheduler:
 
     def _load_config(self) -> None:
         """Read the job file and keep a copy of it. Raises ConfigError, journalled, with the old jobs in force."""
-        self._looked_at = self._stamp()
+        self._looked_at = stamp(self._paths.config)
         try:
             self._jobs, content = config.load(self._paths.config, self._paths.project)
         except ConfigError as error:
@@ -178,13 +177,6 @@ class Scheduler:
         except OSError as error:
             self._record("error", where="configs", message=str(error))
 
-    def _stamp(self) -> tuple[int, ...] | None:
-        try:
-            found = os.stat(self._paths.config)
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
     def _mind_the_clock(self, now: Reading) -> None:
         """A large step of the wall clock is a correction: new time, fresh agenda, no storm."""
         step = plan.clock_step((self._before.utc, self._before.boot_s), (now.utc, now.boot_s))
@@ -192,74 +184,38 @@ class Scheduler:
         if abs(step) >= plan.CORRECTION:
             self._agenda = plan.Agenda(self._jobs.jobs, now.utc)
 
-    def _serve(self, job: Job, owed: Owed, now: Reading) -> None:
-        if owed.missed:
-            self._miss(job, owed.missed)
-        if owed.start:
-            self._start(job, owed.start, now)
-        self._decided[job.name] = max(owed.until, self._decided.get(job.name, owed.until))
-
-    def _miss(self, job: Job, missed: Missed) -> None:
-        """Record missed slots; those that were begun, and never recorded, are told apart by their output files."""
-        begun = self._runner.claimed(job.name, missed.first, missed.last)
-        for due in filter(lambda due: self._is_undecided(job, due), begun):
-            self._skip(job, Missed(due, due, 1, "it began; what became of it could not be written"), Outcome.ABANDONED)
-        if missed.slots > len(begun):
-            self._skip(job, missed._replace(slots=missed.slots - len(begun)), Outcome.MISSED)
-
-    def _start(self, job: Job, due: datetime, now: Reading) -> None:
-        try:
-            self._runner.start(job, due, now)
-        except AlreadyClaimed as claimed:
-            if self._is_undecided(job, due):
-                self._skip(job, Missed(due, due, 1, str(claimed)), Outcome.ABANDONED)
-        except RunRefused as refused:
-            self._skip(job, Missed(due, due, 1, str(refused)), Outcome.SKIPPED)
-        except Exception as error:  # one bad job must not stop the others
-            self._fault(error, job.name)
-
-    def _is_undecided(self, job: Job, due: datetime) -> bool:
-        """False for a slot that comes again because the clock was set back: it has its outcome."""
-        return job.name not in self._decided or due > self._decided[job.name]
-
-    def _skip(self, job: Job, slots: Missed, outcome: Outcome) -> None:
-        due, until = clock.iso(slots.first), clock.iso(slots.last)
-        self._record(
-            "run_skipped", job=job.name, due=due, until=until, slots=slots.slots, outcome=outcome, reason=slots.reason
-        )
-
     def _wake_in(self, now: Reading) -> float:
         """Seconds until the next minute, slot, deadline or look, whichever comes first."""
         at = now.utc.timestamp()
         waits = [(self._minute + 1) * self._tick_s - at, LOOK_EVERY_S]
-        due, watch_in = self._agenda.soonest(), self._runner.wake_in(now)
-        if due:
+        if due := self._agenda.soonest():
             waits.append((due - now.utc) / timedelta(seconds=1))
-        if watch_in is not None:
-            waits.append(watch_in)
+        waits += [wait for wait in (self._runner.wake_in(now), self._dispatcher.wake_in(now)) if wait is not None]
         return max(0.0, min(waits) - (clock.read().mono - now.mono))
 
-    def _fault(self, error: Exception, where: str = "loop") -> None:
+    def _fault(self, error: Exception) -> None:
         try:
             import traceback  # costs memory, and is needed when something is wrong
 
             trace = "".join(traceback.format_exception(error))
         except Exception:  # no descriptor or memory is left even for that
             trace = ""
-        self._record("error", where=where, message=f"{type(error).__name__}: {error}", trace=trace[-1500:])
+        self._record("error", where="loop", message=f"{type(error).__name__}: {error}", trace=trace[-1500:])
 
     def _shut_down(self, reason: str) -> None:
-        """Tell the open runs to stop, wait for them a little, and leave with a word."""
-        self._runner.watch(clock.read())  # what ended before we were told to stop was not stopped
-        end = clock.read().mono + DRAIN_S
-        while self._runner.open:
-            now = clock.read()
-            for run in list(self._runner.open.values()):
-                self._runner.stop(run, now) if now.mono < end else self._runner.kill(run)
+        """Tell the open runs to stop, wait for them a little, and leave with a word. Some are to be left alone."""
+        now = clock.read()
+        self._runner.watch(now)  # what ended before we were told to stop was not stopped
+        end = now.mono + DRAIN_S
+        while runs := [run for run in self._runner.open.values() if run.job.on_stop is OnStop.TERMINATE]:
+            self._runner.stop(runs, now)
+            if now.mono > end:
+                self._runner.kill(runs, now)
             self._runner.watch(now)
             if now.mono > end + 0.5:
                 break
-            self._signals.wait(0.1 if self._runner.open else 0.0)
+            self._signals.wait(min(0.1, self._runner.wake_in(now) or 0.0))
+            now = clock.read()
         self._record("shutdown", pid=os.getpid(), reason=reason)
 
 
