@@ -27,6 +27,7 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
 
 import waitress
+from automations.history import Filters, History, Row
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -34,9 +35,10 @@ from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest, ServerNotImplemented
 
-from automations import control, key, locks, readiness
+from automations import claim, clock, config, control, key, locks, overview, readiness
 from automations.control import ScriptFailed, ScriptSilent
 from automations.errors import AutomationsError, Exit, LockBusy, SettingError
+from automations.output import PIECE_BYTES, Output, as_text
 from automations.paths import Paths, prepare_logs
 from automations.process import remove_pid_file, write_pid_file
 from automations.trigger import address
@@ -44,7 +46,15 @@ from automations.trigger import address
 MAX_BODY_BYTES = 65536
 MAX_HEADER_BYTES = 16384
 _JOB = "<job:re:[a-z0-9][a-z0-9_-]{0,63}>"
-_HTTP_OF: dict[int, int] = {Exit.USAGE: 400, Exit.NO_INPUT: 404, Exit.BUSY: 409, Exit.CONFIG: 409, Exit.IO_ERROR: 507}
+_RUN = "<run_id:re:[a-z0-9][a-z0-9_-]{0,63}/[0-9TZ.]{16,24}>"
+_HTTP_OF: dict[int, int] = {
+    Exit.STOPPED: 409,
+    Exit.USAGE: 400,
+    Exit.NO_INPUT: 404,
+    Exit.BUSY: 409,
+    Exit.CONFIG: 409,
+    Exit.IO_ERROR: 507,
+}
 
 
 class Api(Bottle):
@@ -88,6 +98,9 @@ def create_app(paths: Paths) -> Api:
         said = _ask(paths, "run", "--detach", "--", job)
         return _json(202, {"ok": True, "run_id": said["run_id"]})
 
+    _add_job_routes(app, paths)
+    _add_run_routes(app, paths)
+
     @app.get("/healthz")
     def healthz() -> HTTPResponse:
         return _json(200, {"ok": True})
@@ -97,6 +110,97 @@ def create_app(paths: Paths) -> Api:
         return _page(paths)
 
     return app
+
+
+def _add_job_routes(app: Api, paths: Paths) -> None:
+    @app.get("/api/automations/jobs")
+    def jobs() -> HTTPResponse:
+        known = config.load_last_good(paths.config, paths.project, paths.log("configs"))[0].jobs
+        with History(paths) as history:
+            return _json(200, {"ok": True, "jobs": overview.jobs(paths, known, history, clock.read().utc)})
+
+    @app.post(f"/api/automations/jobs/{_JOB}/pause")
+    def pause(job: str) -> HTTPResponse:
+        wish = _object(request)
+        given = [f"--{name}={wish[name]}" for name in ("until", "for", "note") if wish.get(name) is not None]
+        return _json(200, _ask(paths, "pause", "--json", *given, "--", job))
+
+    @app.post(f"/api/automations/jobs/{_JOB}/resume")
+    def resume(job: str) -> HTTPResponse:
+        return _json(200, _ask(paths, "resume", "--json", "--", job))
+
+
+def _add_run_routes(app: Api, paths: Paths) -> None:
+    @app.get("/api/automations/runs")
+    def runs() -> HTTPResponse:
+        with History(paths) as history:
+            found = history.runs(_filters())
+        cursor = found[-1].seq if found else None
+        return _json(200, {"ok": True, "runs": overview.rows_as_json(found), "before": cursor})
+
+    @app.get(f"/api/automations/runs/{_RUN}")
+    def run(run_id: str) -> HTTPResponse:
+        return _json(200, {"ok": True, "run": overview.row_as_json(_known_run(paths, run_id))})
+
+    @app.get(f"/api/automations/runs/{_RUN}/output")
+    def output(run_id: str) -> HTTPResponse:
+        start, limit = _number("from", 0, 1 << 60), _number("limit", PIECE_BYTES, 1 << 20)
+        is_open = claim.is_open(paths, run_id)  # asked first: what it prints last is read after it
+        try:
+            piece = Output(paths, run_id).read(start, max(limit, 4))
+        except FileNotFoundError:
+            raise HTTPError(404, f"no output of {run_id}; retention prunes it by age and size") from None
+        text, end = as_text(piece)
+        answer = {"output": text, "from": piece.start, "next": end, "written": piece.written, "running": is_open}
+        return _json(200, {"ok": True, **answer})
+
+    @app.post(f"/api/automations/runs/{_RUN}/stop")
+    def stop(run_id: str) -> HTTPResponse:
+        return _json(200, _ask(paths, "stop-run", "--json", "--", run_id))
+
+
+def _known_run(paths: Paths, run_id: str) -> Row:
+    with History(paths) as history:
+        row = history.run(run_id)
+    if row is None:
+        raise HTTPError(404, f"no run {run_id} on record")
+    return row
+
+
+def _filters() -> Filters:
+    """The filters of the run list, from the query."""
+    given: dict[str, Any] = {name: request.query.get(name) or None for name in ("job", "outcome", "text")}
+    for name in ("since", "until"):
+        text = request.query.get(name)
+        try:
+            given[name] = clock.moment(text) if text else None
+        except ValueError as error:
+            raise HTTPError(400, f"{name}: {error}") from None
+    before = _number("before", 0, 1 << 60)
+    return Filters(**given, before=before or None, limit=_number("limit", 50, 1000))
+
+
+def _number(name: str, default: int, most: int) -> int:
+    text = request.query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= most):
+        raise HTTPError(400, f"{name}: got {text[:40]!r}; expected a whole number up to {most}")
+    return int(text)
+
+
+def _object(asked: Any) -> dict[str, object]:
+    """The JSON object in the body; an empty body is an empty one."""
+    body = asked.body.read()
+    if not body:
+        return {}
+    if asked.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPError(415, "expected Content-Type: application/json")
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str | None) for value in found.values()):
+        raise HTTPError(400, 'expected a JSON object of strings, such as {"for": "2h", "note": "why"}')
+    return found
 
 
 class _Guard:

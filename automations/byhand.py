@@ -4,12 +4,15 @@ They need no scheduler, so that a person can run a job while it is down. A run b
 through by a process that has proved, by the run's journal line, that it began.
 """
 
+import contextlib
 import os
 import sys
+import time
 from typing import BinaryIO
 
 from automations import claim, clock, config, detach, readiness
-from automations.errors import AutomationsError, Exit, UnknownJob
+from automations.errors import AutomationsError, Exit, NotRunning, StopFailed, UnknownJob
+from automations.files import open_private
 from automations.journal import Journal
 from automations.model import Job, Slot
 from automations.paths import Paths, prepare_logs
@@ -19,6 +22,7 @@ from automations.signals import Signals
 
 _DETACHED = "AUTOMATIONS_DETACHED"
 _LOOK_S = 0.05
+_STOP_WAIT_S = 12.0  # a look a second, five seconds to listen, three to be killed
 
 
 def run(paths: Paths, job_name: str) -> int:
@@ -65,14 +69,34 @@ def run_detached(paths: Paths, job_name: str) -> str:
     return detach.launch(argv, paths.log("scheduler.out"), settle_s=0.0)[1]
 
 
-def find(paths: Paths, job_name: str) -> Job:
-    """The job of this name in the job file. Raises RunRefused with the names there are."""
+def stop_run(paths: Paths, run_id: str) -> None:
+    """Have an open run ended by whoever watches it, and wait for its outcome. Raises RunRefused, StopFailed."""
+    if not claim.is_open(paths, run_id):
+        raise NotRunning(f"{run_id} does not run")
+    os.close(open_private(claim.file(paths, run_id, "stop"), os.O_WRONLY))
+    deadline = time.monotonic() + _STOP_WAIT_S
+    while os.path.exists(claim.file(paths, run_id, "run")):
+        if time.monotonic() > deadline:
+            raise StopFailed(f"{run_id} was told to stop and has not ended; does anybody watch it? next: make start")
+        time.sleep(_LOOK_S)
+    with contextlib.suppress(FileNotFoundError):  # it ended by itself at the same moment
+        os.unlink(claim.file(paths, run_id, "stop"))
+
+
+def known_jobs(paths: Paths) -> dict[str, Job]:
+    """The jobs of the job file; of the last good one, with a warning, when it is faulty."""
     found, refused = config.load_last_good(paths.config, paths.project, paths.log("configs"))
     if refused:
         print(f"warning: {refused.faults[0]}; the last good job file is used", file=sys.stderr)
-    if job_name not in found.jobs:
-        raise UnknownJob(f"no job {job_name!r} in {paths.config}; there are: {' '.join(found.jobs) or 'none'}")
-    return found.jobs[job_name]
+    return found.jobs
+
+
+def find(paths: Paths, job_name: str) -> Job:
+    """The job of this name in the job file. Raises UnknownJob with the names there are."""
+    known = known_jobs(paths)
+    if job_name not in known:
+        raise UnknownJob(f"no job {job_name!r} in {paths.config}; there are: {' '.join(known) or 'none'}")
+    return known[job_name]
 
 
 def _copy(output: BinaryIO) -> None:

@@ -1,24 +1,27 @@
 """The commands behind `run_automations.sh`: parse, call the core, say what came of it, exit.
 
-`start`, `stop`, `restart` and `run --detach` are for programs as much as for people: they print one JSON object
-on stdout, `{"ok":true,…}` or `{"ok":false,"error":"…"}`. The others are for people and speak in plain words, their
-failures on stderr. The exit code is that of the failure's kind.
+`start`, `stop`, `restart`, `run --detach` and whatever is given `--json` are for programs as much as for people:
+they print one JSON object on stdout, `{"ok":true,…}` or `{"ok":false,"error":"…"}`. The others are for people and
+speak in plain words, their failures on stderr. The exit code is that of the failure's kind.
 
 Each command imports what it needs, so that `stop` works where the virtual environment is gone.
 """
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from automations.errors import AutomationsError, Exit, StartFailed
+from automations.model import Outcome
 from automations.paths import Paths
 
 _FOR_PROGRAMS = {"start", "stop", "restart", "revive", "give-up"}
+_Command = Callable[[Paths, argparse.Namespace], int]
 
 
 def main(argv: list[str]) -> int:
@@ -51,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="run_automations.sh")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[Paths, argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def add(name: str, command: _Command) -> argparse.ArgumentParser:
         sub = commands.add_parser(name)
-        sub.set_defaults(command=command, name=name, detach=False)
+        sub.set_defaults(command=command, name=name, detach=False, json=False)
         return sub
 
     for name, command in (("start", _start), ("stop", _stop), ("restart", _restart), ("up", _up), ("down", _down)):
@@ -62,11 +65,71 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("job")
     run.add_argument("--detach", action="store_true", help="answer with the run id as soon as the run has begun")
     add("trigger", _trigger).add_argument("job")
-    add("check", _check).add_argument("file", nargs="?")
+    _add_job_commands(add)
+    _add_run_commands(add)
     for sub in (add("revive", _revive), add("give-up", _give_up)):
         sub.add_argument("cause")
         sub.add_argument("attempt", type=int)
     return parser
+
+
+def _add_job_commands(add: Callable[[str, _Command], argparse.ArgumentParser]) -> None:
+    check = add("check", _later("cli_jobs", "check"))
+    check.add_argument("file", nargs="?")
+    coming = add("next", _later("cli_jobs", "upcoming"))
+    coming.add_argument("job", nargs="?")
+    coming.add_argument("-n", dest="count", type=int, default=10, help="how many slots")
+    pause = add("pause", _later("cli_jobs", "pause_job"))
+    pause.add_argument("job")
+    end = pause.add_mutually_exclusive_group()
+    end.add_argument("--until", type=_reader("moment"), help="a time: 2026-11-22T08:00")
+    end.add_argument("--for", dest="length", type=_reader("length"), help="a duration: 2h")
+    pause.add_argument("--note", default="", help="why")
+    resume = add("resume", _later("cli_jobs", "resume_job"))
+    resume.add_argument("job")
+    importing = add("import-crontab", _later("cli_jobs", "import_crontab"))
+    importing.add_argument("file", nargs="?", help="default: stdin")
+    importing.add_argument("--system", action="store_true", help="the form of /etc/crontab, with a user")
+    importing.add_argument("--timezone", help="the zone its times are meant in; default: the machine's")
+    for sub in (add("jobs", _later("cli_jobs", "jobs")), coming, check, pause, resume):
+        sub.add_argument("--json", action="store_true")
+
+
+def _add_run_commands(add: Callable[[str, _Command], argparse.ArgumentParser]) -> None:
+    output = add("output", _later("cli_runs", "output"))
+    output.add_argument("run", help="a run's id, or a job for its newest run")
+    output.add_argument("--times", action="store_true", help="each line with its time")
+    output.add_argument("--follow", action="store_true", help="go on until the run has ended")
+    stop = add("stop-run", _later("cli_runs", "stop_run"))
+    stop.add_argument("run")
+    runs, search = add("runs", _later("cli_runs", "runs")), add("search", _later("cli_runs", "search"))
+    search.add_argument("text")
+    runs.add_argument("--text", help="words in the output")
+    for sub in (runs, search):
+        sub.add_argument("--job")
+        sub.add_argument("--outcome", choices=[*Outcome, "running"])
+        sub.add_argument("--since", type=_reader("ago_or_moment"), help="a time, or 2h for two hours ago")
+        sub.add_argument("--until", type=_reader("ago_or_moment"))
+        sub.add_argument("-n", dest="limit", type=int, default=30, help="how many at most")
+    for sub in (runs, search, stop):
+        sub.add_argument("--json", action="store_true")
+
+
+def _later(module: str, name: str) -> _Command:
+    """A command whose module is imported when it is called: `stop` must work where the environment is gone."""
+
+    def call(paths: Paths, arguments: argparse.Namespace) -> int:
+        code: int = getattr(importlib.import_module(f"automations.{module}"), name)(paths, arguments)
+        return code
+
+    return call
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    def read(value: str) -> Any:
+        return getattr(importlib.import_module("automations.cli_jobs"), name)(value)
+
+    return read
 
 
 def _start(paths: Paths, _: argparse.Namespace) -> int:
@@ -141,15 +204,6 @@ def _trigger(paths: Paths, arguments: argparse.Namespace) -> int:
     return trigger.run(paths, arguments.job)
 
 
-def _check(paths: Paths, arguments: argparse.Namespace) -> int:
-    from automations import config
-
-    path = os.path.abspath(arguments.file or paths.config)
-    found, _ = config.load(path, paths.project)
-    print(f"{path}: good, {len(found.jobs)} jobs")
-    return Exit.OK
-
-
 def _revive(paths: Paths, arguments: argparse.Namespace) -> int:
     from automations import lifecycle
 
@@ -171,7 +225,7 @@ def _done(status: str, pid: int | None) -> int:
 
 def _failed(arguments: argparse.Namespace, reason: str, code: int) -> int:
     """Say why not, past Python's buffers: what cannot be written there must not change the exit code."""
-    for_program = arguments.name in _FOR_PROGRAMS or arguments.detach
+    for_program = arguments.name in _FOR_PROGRAMS or arguments.detach or arguments.json
     text = json.dumps({"ok": False, "error": reason}) if for_program else reason
     with contextlib.suppress(OSError):
         sys.stdout.flush()

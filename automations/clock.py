@@ -37,6 +37,17 @@ def parse_iso(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+def moment(text: str) -> datetime:
+    """Read a time that a person wrote: `2026-11-22T08:00`, `2026-11-22`; without an offset it is the machine's time.
+
+    Raises ValueError.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)  # a naive time is taken as local
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r}: expected a time such as 2026-11-22T08:00 or 2026-11-22T08:00:00Z") from None
+
+
 def slot_name(due: datetime) -> str:
     """A slot as part of a file name and run id: `20261122T080000Z`."""
     return due.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -58,6 +58,18 @@ def load_last_good(path: str, project: str, copies: str) -> tuple[Config, Config
             return parse(file.read(), os.path.basename(newest), os.path.dirname(path), project), error
 
 
+def in_force(path: str, project: str, copies: str) -> Config | None:
+    """The job file that came into force last, from its copy; None when there is no copy that can be read."""
+    newest = _newest(copies)
+    if newest is None:
+        return None
+    try:
+        with open(newest, "rb") as file:
+            return parse(file.read(), os.path.basename(newest), os.path.dirname(path), project)
+    except (OSError, ConfigError):
+        return None
+
+
 def _newest(folder: str) -> str | None:
     """Each time a job file comes into force its copy is written, so the newest copy is the one in force last."""
     try:

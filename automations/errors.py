@@ -71,6 +71,18 @@ class UnknownJob(RunRefused):
     exit_code = Exit.NO_INPUT
 
 
+class UnknownRun(AutomationsError):
+    """No run of this id is on record, or its output is gone."""
+
+    exit_code = Exit.NO_INPUT
+
+
+class NotRunning(AutomationsError):
+    """A run that was to be stopped has ended, or nobody has begun it."""
+
+    exit_code = Exit.STOPPED
+
+
 class AlreadyClaimed(RunRefused):
     """The slot's output file is there: it was begun before."""
 

@@ -49,10 +49,11 @@ class Identity:
 
 
 class Lock:
-    """An flock on one file: exclusive, or shared among those who ask for no more."""
+    """An flock on one file, or on a folder that exists: exclusive, or shared among those who ask for no more."""
 
-    def __init__(self, path: str, shared: bool = False) -> None:
+    def __init__(self, path: str, *, shared: bool = False, folder: bool = False) -> None:
         self.path = path
+        self._open = _open_folder if folder else _open_lock
         self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self.fd = -1
 
@@ -61,7 +62,7 @@ class Lock:
 
         Polls, since a blocking flock cannot be given a deadline without a signal handler.
         """
-        fd = _open_lock(self.path)
+        fd = self._open(self.path)
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -122,6 +123,10 @@ def _open_lock(path: str) -> int:
         return open_private(path, os.O_RDWR)
     except OSError:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _open_folder(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
 def holder(path: str) -> Identity | None:

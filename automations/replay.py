@@ -42,18 +42,19 @@ def read(path: str) -> Past:
     return replay(believable(read_tail(path, REACH_BYTES)))
 
 
-def believable(content: bytes) -> Iterator[dict[str, object]]:
-    """The entries of `content` that name the line before them rightly; the first one has no line before it here.
+def believable(content: bytes, prev: str = "") -> Iterator[dict[str, object]]:
+    """The entries of `content` that name the line before them rightly.
 
-    One at a time: all of them at once would cost the scheduler 20 MB for life.
+    `prev` is the short hash of the line before the first; without it the first one is believed only as the journal's
+    very first. One at a time: all of them at once would cost the scheduler 20 MB for life.
     """
-    before, start = None, 0
+    start = 0
     while (end := content.find(b"\n", start)) >= 0:
         line = content[start:end]
         entry = decode(line)
-        if entry and (entry["prev"] == short_hash(before) if before is not None else entry["seq"] == 1):
+        if entry and (entry["prev"] == prev if prev else entry["seq"] == 1):
             yield entry
-        before, start = line, end + 1
+        prev, start = short_hash(line), end + 1
 
 
 def replay(entries: Iterable[dict[str, object]]) -> Past:

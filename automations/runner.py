@@ -96,7 +96,8 @@ class Runner:
         """Begin a run of each slot. Returns those that were refused, each with its reason."""
         refused: list[tuple[Slot, RunRefused]] = []
         for first in range(0, len(slots), BATCH):
-            refused += self._begin_batch(slots[first : first + BATCH], now)
+            at = now if first == 0 else clock.read()  # each batch begins when it begins
+            refused += self._begin_batch(slots[first : first + BATCH], at)
         return refused
 
     def begin_one(self, slot: Slot, now: Reading) -> Run:
@@ -137,8 +138,9 @@ class Runner:
             return []
         refused: list[tuple[Slot, RunRefused]] = []
         for run, held in [pair for pair in claims if pair[0].due is None]:
-            self._forget(run.run_id, "log", "run")
             held.close()
+            os.unlink(claim.file(self._paths, run.run_id, "log"))
+            claim.release(self._paths, run.job.name, run.run_id)
             claims.remove((run, held))
             reason = NotRecorded(f"{run.run_id} was not started: the journal cannot be written")
             refused.append((run.slot, reason))
@@ -290,6 +292,7 @@ class Runner:
     def _settle(self, ended: Iterable[Run], now: Reading) -> None:
         """One entry for each, in one batch; then their files that only open runs have go away."""
         entries = []
+        ended = list(ended)
         for run in ended:
             del self.open[run.run_id]
             if run.adopted and run.code is None:
@@ -298,8 +301,8 @@ class Runner:
             entries.append(Entry("run_finished", self._result(run, now), now.utc))
         if entries:
             self._record_all(entries)
-        for entry in entries:
-            self._forget(str(entry.fields["run_id"]), "run", "stop")
+        for run in ended:
+            claim.release(self._paths, run.job.name, run.run_id)
 
     def _result(self, run: Run, now: Reading) -> dict[str, object]:
         fields: dict[str, object] = {
@@ -338,11 +341,6 @@ class Runner:
             return None
         ended = stamp(claim.file(self._paths, run.run_id, "run"))
         return round(max(0.0, ended[0] / 1e9 - run.started.utc.timestamp()), 3) if ended else None
-
-    def _forget(self, run_id: str, *kinds: str) -> None:
-        for kind in kinds:
-            with contextlib.suppress(OSError):
-                os.unlink(claim.file(self._paths, run_id, kind))
 
 
 def _check_free(job: Job, busy: set[str]) -> None:

@@ -20,7 +20,13 @@ folder=$1; shift
 trap : HUP INT TERM
 echo "pid $$" >&9
 umask 022
-if cd "$folder"; then unset OLDPWD; (exec "$@" 7>&- 8>&- 9>&-); else (exit 126); fi
+if cd "$folder"; then
+	unset OLDPWD
+	case $1 in
+	*/*) "$@" 7>&- 8>&- 9>&- ;; # a path is never a word of the shell, and costs no fork of it
+	*) (exec "$@" 7>&- 8>&- 9>&-) ;;
+	esac
+else (exit 126); fi
 code=$?
 echo "exit $code" >&9
 exit "$code"

@@ -26,9 +26,18 @@ Usage: run_automations.sh COMMAND
   serve        be the control API in this terminal
   run JOB      run a job now, show its output, answer with its exit code (--detach: do not wait)
   trigger JOB  the same through the control API; when none answers, by `run`, and says so
-  check [FILE] is the job file good?
+  stop-run RUN end an open run
+  jobs         every job: next slot, last outcome, paused or running
+  next [JOB]   the next slots (-n 20)
+  runs         what became of runs and slots (--job --outcome --since --until --text -n)
+  output RUN   what a run printed; of a job, its newest run (--times, --follow)
+  search TEXT  runs whose output has these words, with the filters of `runs`
+  pause JOB    let its slots pass (--for 2h or --until TIME, --note WHY); resume JOB
+  check [FILE] is the job file good, and what would it change in the next 7 days?
+  import-crontab [FILE]   a crontab as a job file, on stdout
   verify       check the journal line by line
 
+jobs, next, runs, search, check, pause, resume and stop-run answer in JSON with --json.
 The home is AUTOMATIONS_HOME, or the project's own folder.
 TEXT
 }
@@ -118,7 +127,8 @@ start | stop | restart | status | foreground | up | down) prepare ;;
 esac
 case $command in
 status) status ;;
-start | stop | restart | up | down | run | trigger | check | revive | give-up)
+start | stop | restart | up | down | run | trigger | stop-run | jobs | next | runs | output | search | pause | resume | \
+	check | import-crontab | revive | give-up)
 	python automations/__main__.py "$command" "$@"
 	;;
 foreground) python scripts/exec_scheduler.py --foreground "$@" ;;
