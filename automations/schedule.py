@@ -1,12 +1,13 @@
 """From an expression to slots: pure, in UTC outside and in the job's zone inside.
 
 Rules:
-- Five-field cron by Debian's day and DST rules, through cronsim. Source: Debian cron(8), crontab(5).
+- Five-field cron by Debian's rules. Which wall times match is cronsim's to say; when a wall time is a slot is said
+  here: for a job whose minute or hour begins with `*`, whenever the clock shows it; for another, once: the first time
+  if the clock shows it twice, right after the gap if the clock skips it. Source: Debian cron(8), crontab(5), cron.c.
 - `@hourly` to `@yearly` are their five-field equivalents; `@reboot` is one slot at each scheduler start.
 - `every` counts from local midnight when it divides a day, else from a fixed midnight, so that a restart
   never shifts it.
-- A slot is never at or before the time asked about: cronsim may give a past instant when it is started
-  inside a repeated hour.
+- A slot is never at or before the time asked about.
 
 Does not know jobs, grace or what already ran.
 """
@@ -25,7 +26,10 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
+_AROUND = timedelta(hours=4)
+_CORRECTION = timedelta(hours=3)
 _ANCHOR_DAY = (2000, 1, 1)
 
 
@@ -37,6 +41,7 @@ class Cron:
     def __init__(self, expression: str, zone: ZoneInfo) -> None:
         self._fields = ALIASES.get(expression, expression)
         self._zone = zone
+        self._is_wild = any(field.startswith("*") for field in self._fields.split()[:2])
         if self._fields.startswith("@"):
             raise ValueError(f"expected one of @reboot {' '.join(ALIASES)}")
         if len(self._fields.split()) != 5:
@@ -50,11 +55,51 @@ class Cron:
             raise ValueError("never comes due; expected a date that exists")
 
     def after(self, utc: datetime) -> datetime | None:
-        for local in CronSim(self._fields, utc.astimezone(self._zone)):
-            slot = local.astimezone(UTC)
-            if slot > utc:
-                return slot
+        if self._is_wild and not self._is_even(utc):
+            return self._after_near_a_change(utc)
+        for wall in CronSim(self._fields, self._wall(utc)):
+            for slot in self._instants(wall):
+                if slot > utc:
+                    return slot
         return None
+
+    def _after_near_a_change(self, utc: datetime) -> datetime | None:
+        """Where the clocks are set back, a wall time that has passed can come again before the next one."""
+        best: datetime | None = None
+        for wall in CronSim(self._fields, self._wall(utc) - _AROUND):
+            best = min((slot for slot in (best, *self._instants(wall)) if slot and slot > utc), default=None)
+            if best and wall > self._wall(best) + _AROUND:
+                break
+        return best
+
+    def _instants(self, wall: datetime) -> list[datetime]:
+        """When this wall time is a slot: twice, once, or never where the clocks are changed."""
+        first, second = (wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        if self._wall(first) == wall:
+            return [first, second] if self._is_wild and second > first else [first]
+        if (
+            self._is_wild or first - second >= _CORRECTION
+        ):  # in a gap, the one taken for the other differs by its length
+            return []
+        return [self._change(second, first)]
+
+    def _change(self, before: datetime, after: datetime) -> datetime:
+        """The first minute after the change of clocks between these two."""
+        offset = before.astimezone(self._zone).utcoffset()
+        while after - before > _MINUTE:
+            middle = before + (after - before) // (2 * _MINUTE) * _MINUTE
+            if middle.astimezone(self._zone).utcoffset() == offset:
+                before = middle
+            else:
+                after = middle
+        return after
+
+    def _is_even(self, utc: datetime) -> bool:
+        around = (utc - _AROUND, utc, utc + _AROUND)
+        return len({at.astimezone(self._zone).utcoffset() for at in around}) == 1
+
+    def _wall(self, utc: datetime) -> datetime:
+        return utc.astimezone(self._zone).replace(tzinfo=None, fold=0)
 
 
 class Every:
