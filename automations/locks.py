@@ -113,7 +113,8 @@ class Lock:
         os.ftruncate(self.fd, 0)
 
     def _busy_with(self) -> str:
-        identity = Identity.parse(read_text(self.path, 256))
+        is_signed = self._open is _open_lock  # a folder is not
+        identity = Identity.parse(read_text(self.path, 256)) if is_signed else None
         return f"held by pid {identity.pid}" if identity else "held by another process"
 
 

@@ -97,16 +97,17 @@ class Runner:
         refused: list[tuple[Slot, RunRefused]] = []
         for first in range(0, len(slots), BATCH):
             at = now if first == 0 else clock.read()  # each batch begins when it begins
-            refused += self._begin_batch(slots[first : first + BATCH], at)
+            refused += self._begin_batch(slots[first : first + BATCH], at)[1]
         return refused
 
     def begin_one(self, slot: Slot, now: Reading) -> Run:
-        """Begin one run, or raise RunRefused."""
-        for _, reason in self.begin([slot], now):
+        """Begin one run, or raise RunRefused. It may have ended already, when no process was to be had."""
+        begun, refused = self._begin_batch([slot], now)
+        for _, reason in refused:
             raise reason
-        return next(run for run in self.open.values() if run.slot is slot)
+        return begun[0]
 
-    def _begin_batch(self, slots: Sequence[Slot], now: Reading) -> list[tuple[Slot, RunRefused]]:
+    def _begin_batch(self, slots: Sequence[Slot], now: Reading) -> tuple[list[Run], list[tuple[Slot, RunRefused]]]:
         claims: list[tuple[Run, Claim]] = []
         refused: list[tuple[Slot, RunRefused]] = []
         busy = {run.job.name for run in self.open.values()} | {f"/{run.job.group}" for run in self.open.values()}
@@ -125,7 +126,7 @@ class Runner:
             for _, held in claims:
                 held.close()
         self._settle(failed, clock.read())
-        return refused
+        return [run for run, _ in claims], refused
 
     def _record_begun(self, claims: list[tuple[Run, Claim]]) -> list[tuple[Slot, RunRefused]]:
         """Put the beginnings on record, and in the runs' own files. Takes out what must not begin unrecorded."""
@@ -354,7 +355,8 @@ def _check_free(job: Job, busy: set[str]) -> None:
 def _cause(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    is_ours = error.filename in (None, spawn.SHELL)
+    return str(error.strerror) if is_ours else f"{error.filename}: {error.strerror}"
 
 
 def _outcome(run: Run) -> Outcome:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+SHELL = "/bin/sh"
 _LOCK_FDS = (9, 8, 7)  # run, job, group: single digits are all that every sh can close
 _SHIM = """
 folder=$1; shift
@@ -44,8 +45,8 @@ def spawn(folder: str, argv: Sequence[str], environment: dict[str, str], out: in
     try:
         high += (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (out, *locks))  # clear of 7, 8 and 9
         return os.posix_spawn(
-            "/bin/sh",
-            ["/bin/sh", "-c", _SHIM, "run", folder, *argv],
+            SHELL,
+            [SHELL, "-c", _SHIM, "run", folder, *argv],
             environment,
             file_actions=[
                 *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),

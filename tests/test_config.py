@@ -73,6 +73,7 @@ def test_every_key_of_a_job_is_taken_over():
         timeout=timedelta(hours=1, minutes=30),
         grace=timedelta(hours=6),
         cwd="/home/user/work",
+        timezone="Europe/Zurich",
         env=(("LANG", "C.UTF-8"), ("RESTIC_CACHE", "/var/cache")),
         enabled=False,
         description="Everything, off site",

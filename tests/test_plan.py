@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from automations import plan
 from automations.clock import iso
 from automations.journal import Entry, decode, encode
-from automations.model import Job, Missed, Owed, Schedule
+from automations.model import CatchUp, Job, Missed, Owed, Schedule
 from automations.plan import Agenda, owed
 from automations.schedule import AtStart, Cron, Every
 
@@ -48,36 +48,36 @@ def taken(agenda: Agenda, now: str) -> list[tuple[str, Owed]]:
 
 
 def test_a_slot_on_time_is_to_be_started():
-    assert owed(job(), at("08:00"), at("08:00")) == Owed(at("08:00"), None, at("08:00"))
+    assert owed(job(), at("08:00"), at("08:00")) == Owed((at("08:00"),), (), at("08:00"))
 
 
 def test_a_slot_late_by_no_more_than_its_grace_is_still_started():
-    assert owed(job(grace_s=300), at("08:00"), at("08:05")) == Owed(at("08:00"), None, at("08:00"))
+    assert owed(job(grace_s=300), at("08:00"), at("08:05")) == Owed((at("08:00"),), (), at("08:00"))
 
 
 def test_a_slot_missed_beyond_its_grace_is_recorded_and_not_started():
     missed = Missed(at("08:00"), at("08:00"), 1, "5 min late; its grace is 1 min")
-    assert owed(job(grace_s=60), at("08:00"), at("08:05:01")) == Owed(None, missed, at("08:00"))
+    assert owed(job(grace_s=60), at("08:00"), at("08:05:01")) == Owed((), (missed,), at("08:00"))
 
 
 def test_of_several_owed_slots_the_newest_runs_and_the_older_ones_are_missed():
     assert owed(job(), at("08:00"), at("08:35")) == Owed(
-        at("08:30"), Missed(at("08:00"), at("08:20"), 3, NEWER), at("08:30")
+        (at("08:30"),), (Missed(at("08:00"), at("08:20"), 3, NEWER),), at("08:30")
     )
 
 
 def test_when_even_the_newest_slot_is_too_late_all_of_them_are_missed_for_that_reason():
     missed = Missed(at("08:00"), at("08:30"), 4, "5 min late; its grace is 1 min")
-    assert owed(job(grace_s=60), at("08:00"), at("08:35")) == Owed(None, missed, at("08:30"))
+    assert owed(job(grace_s=60), at("08:00"), at("08:35")) == Owed((), (missed,), at("08:30"))
 
 
 def test_a_slot_due_at_this_very_instant_is_owed():
-    assert owed(job(), at("08:00"), at("08:10")).start == at("08:10")
+    assert owed(job(), at("08:00"), at("08:10")).starts == (at("08:10"),)
 
 
 def test_a_job_of_one_slot_has_nothing_older_to_miss():
     once = Cron("0 8 22 11 *", UTC_ZONE)
-    assert owed(job(schedule=once), at("08:00"), at("08:30")) == Owed(at("08:00"), None, at("08:00"))
+    assert owed(job(schedule=once), at("08:00"), at("08:30")) == Owed((at("08:00"),), (), at("08:00"))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_job_of_one_slot_has_nothing_older_to_miss():
 def test_lateness_is_told_in_words(late_s: int, words: str):
     daily = job(schedule=Cron("0 0 1 1 *", UTC_ZONE), grace_s=1)
     decided = owed(daily, at("00:00"), at("00:00") + timedelta(seconds=late_s))
-    assert decided.missed.reason == f"{words} late; its grace is 1 s"
+    assert decided.missed[0].reason == f"{words} late; its grace is 1 s"
 
 
 # The agenda
@@ -99,7 +99,7 @@ def test_nothing_is_due_before_its_time():
 
 def test_a_due_slot_is_handed_out_once():
     today = agenda(job())
-    assert taken(today, "00:10") == [("a", Owed(at("00:10"), None, at("00:10")))]
+    assert taken(today, "00:10") == [("a", Owed((at("00:10"),), (), at("00:10")))]
     assert taken(today, "00:10") == []
 
 
@@ -119,7 +119,7 @@ def test_the_agenda_begins_after_the_time_it_is_given():
 
 def test_a_settled_slot_is_not_owed_again():
     today = agenda(job(), since="08:00", settled={"a": at("08:20")})
-    assert taken(today, "08:35") == [("a", Owed(at("08:30"), None, at("08:30")))]
+    assert taken(today, "08:35") == [("a", Owed((at("08:30"),), (), at("08:30")))]
 
 
 def test_a_slot_settled_long_ago_does_not_bring_back_what_came_after_it():
@@ -158,8 +158,8 @@ def all_taken(today: Agenda, now: datetime) -> list[Owed]:
 
 def test_two_days_of_seconds_are_all_accounted_for_and_the_newest_runs():
     handed_out = all_taken(agenda(job(schedule=every("1s"), grace_s=60)), at("48:00"))
-    assert sum(what.missed.slots for what in handed_out if what.missed) == 48 * 3600 - 1
-    assert [what.start for what in handed_out if what.start] == [at("48:00")]
+    assert sum(missed.slots for what in handed_out for missed in what.missed) == 48 * 3600 - 1
+    assert [due for what in handed_out for due in what.starts] == [at("48:00")]
 
 
 @pytest.mark.timeout(8)
@@ -180,6 +180,88 @@ def test_an_idle_look_asks_no_schedule():
     today = agenda(job(schedule=rule))
     taken(today, "11:00")
     assert rule.asked == 1
+
+
+# Catching up
+
+
+def owed_after_a_gap(catch_up: CatchUp, window: str = "", grace_s: float = 1800) -> Owed:
+    """What is owed at 12:00 of an hourly job that was last decided at 06:00."""
+    span = timedelta(hours=int(window)) if window else None
+    return owed(
+        job(schedule=every("1h"), grace_s=grace_s)._replace(catch_up=catch_up, catch_up_window=span),
+        at("07:00"),
+        at("12:05"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "window", "hours"),
+    [
+        (CatchUp.LATEST, "", [12]),
+        (CatchUp.LATEST, "4", [12]),
+        (CatchUp.ALL, "", [12]),
+        (CatchUp.ALL, "4", [9, 10, 11, 12]),
+        (CatchUp.NONE, "", []),
+    ],
+)
+def test_the_policy_says_which_missed_slots_still_run(catch_up: CatchUp, window: str, hours: list[int]):
+    decided = owed_after_a_gap(catch_up, window)
+    assert [due.hour for due in decided.starts] == hours
+    assert sum(missed.slots for missed in decided.missed) == 6 - len(hours)
+
+
+def test_a_slot_that_is_not_caught_up_says_so():
+    assert owed_after_a_gap(CatchUp.NONE).missed[0].reason == "5 min late; it is not caught up"
+
+
+def test_without_catch_up_a_busy_minute_is_forgiven():
+    once = job(grace_s=3600)._replace(catch_up=CatchUp.NONE)
+    assert owed(once, at("08:00"), at("08:00:59")).starts == (at("08:00"),)
+
+
+def test_no_more_than_a_hundred_slots_are_caught_up_and_the_rest_is_accounted_for():
+    many = job(schedule=every("1m"))._replace(catch_up=CatchUp.ALL, catch_up_window=timedelta(days=1))
+    decided = owed(many, at("00:00"), at("05:00"))
+    assert (len(decided.starts), decided.starts[-1], decided.missed[0].slots) == (100, at("05:00"), 201)
+
+
+# Jitter and retries
+
+
+def test_a_slot_has_the_same_jitter_each_time_it_is_asked_about():
+    one = job()._replace(jitter=timedelta(minutes=5))
+    assert plan.jitter(one, at("08:00")) == plan.jitter(one, at("08:00")) < timedelta(minutes=5)
+
+
+def test_jobs_of_one_time_are_spread_over_their_jitter():
+    delays = {plan.jitter(job(f"j{n}")._replace(jitter=timedelta(minutes=5)), at("08:00")) for n in range(50)}
+    assert len(delays) == 50
+    assert max(delays) - min(delays) > timedelta(minutes=3)
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 30), (2, 60), (3, 120), (9, 3600), (20, 3600)])
+def test_the_wait_before_a_retry_doubles_up_to_an_hour_and_up_to_a_quarter_is_added(attempt: int, seconds: int):
+    wait = plan.retry_in(job(), at("08:00"), attempt).total_seconds()
+    assert seconds <= wait <= seconds * 1.25
+
+
+# Another job file
+
+
+def test_a_reload_keeps_the_next_slot_of_what_did_not_change():
+    today = agenda(job("a"), job("b"))
+    after = today.changed({"a": job("a"), "c": job("c")}, at("00:05"))
+    assert after.upcoming() == {"a": at("00:10"), "c": at("00:10")}
+
+
+def test_a_reload_takes_a_changed_schedule_over():
+    fresh = job("a", every("30m"))._replace(schedule_text="every 30m")
+    assert agenda(job("a")).changed({"a": fresh}, at("00:05")).soonest() == at("00:30")
+
+
+def test_a_reload_forgets_a_job_that_was_disabled():
+    assert agenda(job("a")).changed({"a": job("a", enabled=False)}, at("00:05")).soonest() is None
 
 
 # What a tick shows
@@ -229,17 +311,16 @@ def spans(handed_out: list[tuple[datetime, str, Owed]], name: str) -> list[tuple
     """First and last slot of all decisions about one job, in the order they were made."""
     found = []
     for _, job_name, what in handed_out:
-        if job_name == name and what.missed:
-            found.append((what.missed.first, what.missed.last))
-        if job_name == name and what.start:
-            found.append((what.start, what.start))
+        if job_name == name:
+            found += [(missed.first, missed.last) for missed in what.missed]
+            found += [(due, due) for due in what.starts]
     return found
 
 
 @settings(max_examples=300, deadline=None)
 @given(jobs_of, steps_s)
 def test_no_slot_is_started_twice(kinds: list[tuple[str, int]], steps: list[int]):
-    started = Counter((name, what.start) for _, name, what in followed(kinds, steps) if what.start)
+    started = Counter((name, due) for _, name, what in followed(kinds, steps) for due in what.starts)
     assert all(times == 1 for times in started.values())
 
 
@@ -255,14 +336,14 @@ def test_no_slot_is_decided_twice(kinds: list[tuple[str, int]], steps: list[int]
 @given(jobs_of, steps_s)
 def test_no_slot_is_handed_out_before_its_time(kinds: list[tuple[str, int]], steps: list[int]):
     for now, _, what in followed(kinds, steps):
-        assert (what.start or what.missed.last) <= now
+        assert what.until <= now
 
 
 @settings(max_examples=300, deadline=None)
 @given(jobs_of, steps_s)
 def test_no_slot_is_started_later_than_its_grace(kinds: list[tuple[str, int]], steps: list[int]):
     for now, name, what in followed(kinds, steps):
-        assert not what.start or now - what.start <= timedelta(seconds=kinds[int(name[1:])][1])
+        assert all(now - due <= timedelta(seconds=kinds[int(name[1:])][1]) for due in what.starts)
 
 
 @settings(max_examples=300, deadline=None)
@@ -272,7 +353,7 @@ def test_every_slot_up_to_the_latest_look_is_decided(kinds: list[tuple[str, int]
     latest = max(at("00:00") + timedelta(seconds=sum(steps[: n + 1])) for n in range(len(steps)))
     for n, (text, _) in enumerate(kinds):
         whats = [what for _, name, what in handed_out if name == f"j{n}"]
-        decided = sum((what.missed.slots if what.missed else 0) + bool(what.start) for what in whats)
+        decided = sum(sum(missed.slots for missed in what.missed) + len(what.starts) for what in whats)
         assert decided == len(slots_until(every(text), latest))
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from automations import clock, replay
+from automations import adoption, claim, clock, replay, spawn
 from automations.clock import Reading
 from automations.errors import RunRefused
 from automations.journal import Journal
 from automations.locks import Identity
-from automations.model import Job, Outcome
+from automations.model import Job, Outcome, Slot
 from automations.paths import PROJECT, Paths, prepare_logs
 from automations.recorder import Recorder
+from automations.replay import Past
 from automations.runner import KILL_AFTER_S, Run, Runner
 from automations.schedule import AtStart
 from tests.conftest import until
@@ -78,6 +79,14 @@ def later(seconds: float) -> Reading:
     return Reading(now.utc + timedelta(seconds=seconds), now.mono + seconds, now.boot_s + seconds)
 
 
+def start(run_by: Runner, wanted: Job, due: datetime | None, now: Reading) -> Run:
+    return run_by.begin_one(Slot(wanted, due), now)
+
+
+def file(run_by: Runner, run_id: str, kind: str) -> str:
+    return claim.file(run_by._paths, run_id, kind)
+
+
 def finish(run_by: Runner, run: Run, ahead_s: float = 0) -> Outcome:
     """Watch a run to its end, by clocks that are `ahead_s` seconds ahead."""
     until(lambda: run_by.watch(later(ahead_s)) or run.outcome, what=f"end of {run.run_id}")
@@ -85,18 +94,18 @@ def finish(run_by: Runner, run: Run, ahead_s: float = 0) -> Outcome:
 
 
 def done(run_by: Runner, wanted: Job, due: datetime | None = DUE) -> Run:
-    run = run_by.start(wanted, due, clock.read())
+    run = start(run_by, wanted, due, clock.read())
     finish(run_by, run)
     return run
 
 
 def output(run_by: Runner, run: Run) -> str:
-    return Path(run_by.file(run.run_id, "log")).read_text()
+    return Path(file(run_by, run.run_id, "log")).read_text()
 
 
 def under_way(run_by: Runner, wanted: Job, word: str = "up") -> Run:
     """A run that has begun and has said so."""
-    run = run_by.start(wanted, DUE, clock.read())
+    run = start(run_by, wanted, DUE, clock.read())
     until(lambda: word in output(run_by, run), what=f"{word} of {run.run_id}")
     return run
 
@@ -231,37 +240,37 @@ def test_a_child_of_a_command_has_the_same_five_seconds_to_clean_up(paths: Paths
 
 def test_a_run_that_was_told_to_stop_is_stopped(paths: Paths, run_by: Runner):
     run = under_way(run_by, job(paths, WAIT_FOR_GO))
-    run_by.stop(run, clock.read())
+    run_by.stop([run], clock.read())
     assert finish(run_by, run) == Outcome.STOPPED
     assert last(paths)["reason"] == "it was told to stop"
 
 
 def test_being_told_twice_to_stop_does_not_put_off_the_end(paths: Paths, run_by: Runner):
     run = under_way(run_by, job(paths, "trap '' TERM; echo up; while :; do sleep 60; done"))
-    run_by.stop(run, later(0))
+    run_by.stop([run], later(0))
     first = run.kill_at
-    run_by.stop(run, later(3))
+    run_by.stop([run], later(3))
     assert run.kill_at == first
 
 
 def test_a_command_may_clean_up_when_it_is_stopped(paths: Paths, run_by: Runner):
     command = "trap 'echo cleaned; exit 0' TERM; echo up; while :; do sleep 0.02; done"
     run = under_way(run_by, job(paths, command))
-    run_by.stop(run, clock.read())
+    run_by.stop([run], clock.read())
     finish(run_by, run)
     assert (run.outcome, run.code, output(run_by, run)[-8:]) == (Outcome.STOPPED, 0, "cleaned\n")
 
 
 def test_a_frozen_command_is_woken_to_end(paths: Paths, run_by: Runner):
     run = under_way(run_by, job(paths, "echo up; kill -STOP $$"))
-    run_by.stop(run, clock.read())
+    run_by.stop([run], clock.read())
     assert finish(run_by, run) == Outcome.STOPPED
 
 
 def test_a_run_that_does_not_listen_can_be_killed_at_once(paths: Paths, run_by: Runner):
     run = under_way(run_by, job(paths, "trap '' TERM; echo up; while :; do sleep 60; done"))
-    run_by.stop(run, clock.read())
-    run_by.kill(run)
+    run_by.stop([run], clock.read())
+    run_by.kill([run], clock.read())
     assert finish(run_by, run) == Outcome.STOPPED
 
 
@@ -282,7 +291,7 @@ def test_a_scheduled_run_is_named_after_its_slot(paths: Paths, run_by: Runner):
 
 def test_a_run_by_hand_is_named_after_its_moment(paths: Paths, run_by: Runner):
     now = clock.read()._replace(utc=datetime(2026, 11, 22, 8, 0, 3, 123000, tzinfo=UTC))
-    finish(run_by, run_by.start(job(paths, "true"), None, now))
+    finish(run_by, start(run_by, job(paths, "true"), None, now))
     started = entries(paths, "run_started")[0]
     assert (started["run_id"], started["due"], started["trigger"]) == ("a/20261122T080003.123Z", None, "manual")
 
@@ -293,7 +302,7 @@ def test_the_start_names_the_process_that_will_see_it_through(paths: Paths, run_
 
 
 def test_the_end_tells_outcome_exit_duration_and_output(paths: Paths, run_by: Runner):
-    run = run_by.start(job(paths, "printf 12345; exit 3"), DUE, Reading(DUE, clock.read().mono - 50, 0))
+    run = start(run_by, job(paths, "printf 12345; exit 3"), DUE, Reading(DUE, clock.read().mono - 50, 0))
     finish(run_by, run)
     told = {name: last(paths)[name] for name in ("run_id", "due", "outcome", "exit", "output_bytes")}
     assert told == {
@@ -315,7 +324,7 @@ def test_every_run_has_one_start_and_one_end(paths: Paths, run_by: Runner):
 
 def test_nothing_but_the_output_is_left_of_a_run(paths: Paths, run_by: Runner):
     done(run_by, job(paths, "true"))
-    assert sorted(path.name for path in Path(paths.runs, "a").iterdir()) == ["20261122T080000Z.log", "lock"]
+    assert sorted(path.name for path in Path(paths.runs, "a").iterdir()) == ["20261122T080000Z.log", "spare"]
 
 
 def test_a_journal_that_takes_nothing_does_not_keep_a_job_from_running(paths: Paths, run_by: Runner):
@@ -331,14 +340,14 @@ def test_a_journal_that_takes_nothing_does_not_keep_a_job_from_running(paths: Pa
 def test_a_claimed_slot_is_refused_and_its_output_is_untouched(paths: Paths, run_by: Runner):
     run = done(run_by, job(paths, "echo first"))
     with pytest.raises(RunRefused, match="a/20261122T080000Z began before"):
-        run_by.start(job(paths, "echo second"), DUE, clock.read())
+        start(run_by, job(paths, "echo second"), DUE, clock.read())
     assert output(run_by, run) == "first\n"
 
 
 def test_another_slot_of_a_job_that_still_runs_is_refused(paths: Paths, run_by: Runner):
     under_way(run_by, job(paths, WAIT_FOR_GO))
     with pytest.raises(RunRefused, match="a is still running"):
-        run_by.start(job(paths, "true"), DUE + timedelta(hours=1), clock.read())
+        start(run_by, job(paths, "true"), DUE + timedelta(hours=1), clock.read())
 
 
 def test_a_job_that_runs_is_refused_to_other_processes_too(paths: Paths, run_by: Runner):
@@ -366,7 +375,7 @@ def test_a_refused_run_leaves_no_entry_and_no_open_run(paths: Paths, run_by: Run
     done(run_by, job(paths, "true"))
     before = len(entries(paths))
     with pytest.raises(RunRefused):
-        run_by.start(job(paths, "true"), DUE, clock.read())
+        start(run_by, job(paths, "true"), DUE, clock.read())
     assert (len(entries(paths)), run_by.open) == (before, {})
 
 
@@ -374,9 +383,9 @@ def test_a_link_in_place_of_the_output_is_refused_and_what_it_names_is_untouched
     precious = Path(paths.home, "precious")
     precious.write_text("mine")
     Path(paths.runs, "a").mkdir(parents=True)
-    Path(run_by.file("a/20261122T080000Z", "log")).symlink_to(precious)
+    Path(file(run_by, "a/20261122T080000Z", "log")).symlink_to(precious)
     with pytest.raises(RunRefused):
-        run_by.start(job(paths, "echo gone"), DUE, clock.read())
+        start(run_by, job(paths, "echo gone"), DUE, clock.read())
     assert precious.read_text() == "mine"
 
 
@@ -385,15 +394,14 @@ def test_a_run_whose_folder_cannot_be_made_is_refused_with_the_reason(paths: Pat
     Path(paths.log(obstacle)).parent.mkdir(exist_ok=True)
     Path(paths.log(obstacle)).touch()
     with pytest.raises(RunRefused, match=r"a/20261122T080000Z: .+"):
-        run_by.start(job(paths, "true"), DUE, clock.read())
+        start(run_by, job(paths, "true"), DUE, clock.read())
 
 
-@pytest.mark.parametrize("name", ["lock", "20261122T080000Z.run"])
-def test_a_run_whose_locks_cannot_be_made_is_refused_with_the_reason(paths: Paths, run_by: Runner, name: str):
+def test_a_run_whose_lock_cannot_be_made_is_refused_with_the_reason(paths: Paths, run_by: Runner):
     Path(paths.runs, "a").mkdir(parents=True)
-    Path(paths.runs, "a", name).symlink_to("/dev/null")
+    Path(paths.runs, "a", "20261122T080000Z.run").symlink_to("/dev/null")
     with pytest.raises(RunRefused, match=r"a/20261122T080000Z: .+"):
-        run_by.start(job(paths, "true"), DUE, clock.read())
+        start(run_by, job(paths, "true"), DUE, clock.read())
 
 
 # No process is to be had
@@ -408,18 +416,18 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_that_cannot_be_had_is_an_outcome_and_not_a_crash(paths: Paths, run_by: Runner, no_processes: None):
-    run = run_by.start(job(paths, "true"), DUE, clock.read())
+    run = start(run_by, job(paths, "true"), DUE, clock.read())
     assert (run.outcome, run_by.open) == (Outcome.FAILED, {})
     assert (last(paths)["exit"], last(paths)["reason"]) == (None, "no process: Resource temporarily unavailable")
 
 
 def test_a_command_too_long_for_the_system_is_a_failed_run(paths: Paths, run_by: Runner):
-    run = run_by.start(job(paths, ("echo", "x" * 200_000)), DUE, clock.read())
+    run = start(run_by, job(paths, ("echo", "x" * 200_000)), DUE, clock.read())
     assert (run.outcome, last(paths)["reason"]) == (Outcome.FAILED, "no process: Argument list too long")
 
 
 def test_after_a_process_could_not_be_had_the_job_is_free_again(paths: Paths, run_by: Runner):
-    run_by.start(job(paths, ("echo", "x" * 200_000)), DUE, clock.read())
+    start(run_by, job(paths, ("echo", "x" * 200_000)), DUE, clock.read())
     assert done(run_by, job(paths, "true"), DUE + timedelta(hours=1)).outcome == Outcome.SUCCEEDED
 
 
@@ -428,6 +436,7 @@ def test_a_user_without_a_name_can_run_jobs(paths: Paths, run_by: Runner, monkey
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
     monkeypatch.setattr(pwd, "getpwuid", nameless)
+    spawn.environment.cache_clear()
     assert done(run_by, job(paths, "true")).outcome == Outcome.SUCCEEDED
 
 
@@ -441,7 +450,7 @@ def test_a_spawn_that_fails_in_an_unforeseen_way_does_not_stop_the_watch_of_othe
     with monkeypatch.context() as patched:
         patched.setattr("automations.spawn.spawn", unforeseen)
         with contextlib.suppress(ValueError):
-            run_by.start(job(paths, "true"), DUE, clock.read())
+            start(run_by, job(paths, "true"), DUE, clock.read())
     Path(paths.home, "go").touch()
     assert finish(run_by, other) == Outcome.SUCCEEDED
 
@@ -450,8 +459,8 @@ def test_a_refused_or_failed_run_leaves_no_open_file(paths: Paths, run_by: Runne
     done(run_by, job(paths, "true"))
     before = set(Path("/proc/self/fd").iterdir())
     with pytest.raises(RunRefused):
-        run_by.start(job(paths, "true"), DUE, clock.read())
-    run_by.start(job(paths, ("echo", "x" * 200_000)), DUE + timedelta(hours=1), clock.read())
+        start(run_by, job(paths, "true"), DUE, clock.read())
+    start(run_by, job(paths, ("echo", "x" * 200_000)), DUE + timedelta(hours=1), clock.read())
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
@@ -480,7 +489,7 @@ def test_a_run_for_which_descriptors_run_out_leaves_none_open(paths: Paths, run_
     done(run_by, job(paths, "true"))
     before = set(Path("/proc/self/fd").iterdir())
     with room_for(descriptors), contextlib.suppress(RunRefused):
-        run_by.start(job(paths, "true"), DUE + timedelta(hours=1), clock.read())
+        start(run_by, job(paths, "true"), DUE + timedelta(hours=1), clock.read())
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
@@ -514,7 +523,7 @@ def test_both_streams_go_to_the_file_of_the_run_in_their_order(paths: Paths, run
 
 def test_output_of_any_bytes_is_kept_as_it_is(paths: Paths, run_by: Runner):
     run = done(run_by, job(paths, ("printf", r"\377\000\033[2J")))
-    assert Path(run_by.file(run.run_id, "log")).read_bytes() == b"\xff\0\x1b[2J"
+    assert Path(file(run_by, run.run_id, "log")).read_bytes() == b"\xff\0\x1b[2J"
 
 
 def test_its_standard_input_is_empty(paths: Paths, run_by: Runner):
@@ -528,7 +537,8 @@ def test_it_starts_in_its_folder(paths: Paths, run_by: Runner):
 
 def test_it_runs_in_a_session_and_a_group_of_its_own(paths: Paths, run_by: Runner):
     run = done(run_by, job(paths, ("cut", "-d ", "-f", "5,6", "/proc/self/stat")))
-    assert output(run_by, run) == f"{run.pid} {run.pid}\n"
+    group, session = output(run_by, run).split()
+    assert group == session != str(os.getsid(0))
 
 
 def test_its_new_files_are_readable_as_usual_whatever_the_umask_of_the_scheduler(paths: Paths, run_by: Runner):
@@ -541,18 +551,19 @@ def test_its_new_files_are_readable_as_usual_whatever_the_umask_of_the_scheduler
 
 def test_the_file_of_a_run_is_for_its_owner_only(paths: Paths, run_by: Runner):
     run = done(run_by, job(paths, "true"))
-    assert Path(run_by.file(run.run_id, "log")).stat().st_mode & 0o777 == 0o600
+    assert Path(file(run_by, run.run_id, "log")).stat().st_mode & 0o777 == 0o600
     assert Path(paths.runs, "a").stat().st_mode & 0o777 == 0o700
 
 
 def test_it_does_not_hold_the_locks_of_its_run(paths: Paths, run_by: Runner):
     targets = printed(paths, run_by, "readlink /proc/$$/fd/*").split()
-    assert not [target for target in targets if target.endswith((".run", "/lock"))]
+    assert not [target for target in targets if target.endswith((".run", "/runs/a"))]
 
 
 def test_it_gets_no_descriptor_that_the_scheduler_happened_to_inherit(paths: Paths, run_by: Runner):
     with open("/etc/passwd") as inherited:
         os.set_inheritable(inherited.fileno(), True)
+        spawn._inheritable.cache_clear()
         assert "/etc/passwd" not in printed(paths, run_by, "readlink /proc/$$/fd/*")
 
 
@@ -638,20 +649,29 @@ def test_without_open_runs_there_is_nothing_to_wait_for(run_by: Runner):
 
 def test_the_next_look_is_at_the_nearest_deadline(paths: Paths, run_by: Runner):
     now = clock.read()
-    run_by.start(job(paths, WAIT_FOR_GO, name="a", timeout_s=60), DUE, now)
-    run_by.start(job(paths, WAIT_FOR_GO, name="b", timeout_s=90), DUE, now)
-    assert run_by.wake_in(now._replace(mono=now.mono + 20)) == pytest.approx(40)
+    start(run_by, job(paths, WAIT_FOR_GO, name="a", timeout_s=60), DUE, now)
+    start(run_by, job(paths, WAIT_FOR_GO, name="b", timeout_s=90), DUE, now)
+    run_by.watch(now._replace(mono=now.mono + 59.5))
+    assert run_by.wake_in(now._replace(mono=now.mono + 59.5)) == pytest.approx(0.5)
 
 
-def test_after_the_deadline_the_next_look_is_at_the_kill(paths: Paths, run_by: Runner):
+def test_an_open_run_is_looked_at_once_a_second(paths: Paths, run_by: Runner):
     now = clock.read()
-    run = run_by.start(job(paths, "trap '' TERM; echo up; while :; do sleep 60; done"), DUE, now)
-    run_by.stop(run, now)
-    assert run_by.wake_in(now) == pytest.approx(KILL_AFTER_S)
+    start(run_by, job(paths, WAIT_FOR_GO), DUE, now)
+    run_by.watch(now)
+    assert run_by.wake_in(now) == pytest.approx(1)
+
+
+def test_what_must_end_is_looked_at_ten_times_a_second(paths: Paths, run_by: Runner):
+    now = clock.read()
+    run = start(run_by, job(paths, "trap '' TERM; echo up; while :; do sleep 60; done"), DUE, now)
+    run_by.stop([run], now)
+    run_by.watch(now)
+    assert run_by.wake_in(now) == pytest.approx(0.1)
 
 
 def test_a_look_that_is_overdue_is_now(paths: Paths, run_by: Runner):
-    run_by.start(job(paths, WAIT_FOR_GO, timeout_s=60), DUE, clock.read())
+    start(run_by, job(paths, WAIT_FOR_GO, timeout_s=60), DUE, clock.read())
     assert run_by.wake_in(later(100)) == 0
 
 
@@ -664,7 +684,7 @@ from datetime import UTC, datetime, timedelta
 from automations import clock
 from automations.journal import Journal
 from automations.recorder import Recorder
-from automations.model import Job
+from automations.model import Job, Slot
 from automations.paths import Paths
 from automations.runner import Runner
 from automations.schedule import AtStart
@@ -675,7 +695,7 @@ while (fd := os.open("/dev/null", os.O_RDONLY)) < int(first_free) - 1:
 os.close(fd) if int(first_free) <= 3 else None
 run_by = Runner(Paths(home), Recorder(Journal(Paths(home)), echo=False))
 job = Job("a", AtStart(), "", command, timedelta(seconds=60), timedelta(hours=1), home)
-run_by.start(job, None, clock.read())
+run_by.begin_one(Slot(job, None), clock.read())
 print("started", flush=True)
 os._exit(0)  # as good as a kill -9: nothing is cleaned up
 """
@@ -693,8 +713,12 @@ def orphaned(paths: Paths, command: str, first_free: int = 3) -> str:
     return run_id
 
 
+def take_over(paths: Paths, run_by: Runner, past: Past, now: Reading) -> None:
+    run_by.adopt(adoption.open_runs(paths, past, {}, now))
+
+
 def adopted(paths: Paths, run_by: Runner, run_id: str, now: Reading | None = None) -> Run:
-    run_by.adopt(replay.read(paths.journal).open_runs, now or clock.read())
+    take_over(paths, run_by, replay.read(paths.journal), now or clock.read())
     return run_by.open[run_id]
 
 
@@ -729,21 +753,23 @@ def test_a_run_that_left_no_status_is_abandoned(paths: Paths, run_by: Runner):
     assert last(paths)["reason"] == "it ended while no scheduler watched, and left no status"
 
 
-def recorded(name: str) -> dict[str, dict[str, object]]:
+def recorded(name: str) -> Past:
     """An open run of the job `a`, begun long ago by a process that is no more."""
     ids = {"job": "a", "run_id": f"a/{name}", "due": clock.iso(DUE)}
-    return {f"a/{name}": {**ids, "ts": clock.iso(DUE - timedelta(days=1)), "timeout_s": 60.0, "by": "1 1 -"}}
+    return Past(
+        None, {}, {f"a/{name}": {**ids, "ts": clock.iso(DUE - timedelta(days=1)), "timeout_s": 60.0, "by": "1 1 -"}}
+    )
 
 
-def test_a_run_recorded_but_never_spawned_is_abandoned(run_by: Runner):
-    run_by.adopt(recorded("20261121T080000Z"), clock.read())
+def test_a_run_recorded_but_never_spawned_is_abandoned(paths: Paths, run_by: Runner):
+    take_over(paths, run_by, recorded("20261121T080000Z"), clock.read())
     assert finish(run_by, run_by.open["a/20261121T080000Z"]) == Outcome.ABANDONED
 
 
 def test_a_run_whose_starter_lives_is_left_to_it(paths: Paths, run_by: Runner):
     run = under_way(run_by, job(paths, WAIT_FOR_GO))
     successor = Runner(paths, Recorder(Journal(paths), echo=False))
-    successor.adopt(replay.read(paths.journal).open_runs, clock.read())
+    take_over(paths, successor, replay.read(paths.journal), clock.read())
     assert (successor.open, list(run_by.open)) == ({}, [run.run_id])
 
 
@@ -761,7 +787,7 @@ def test_the_deadline_of_an_adopted_run_counts_from_its_own_start(paths: Paths, 
 
 def test_an_adopted_run_can_be_stopped(paths: Paths, run_by: Runner):
     run = adopted(paths, run_by, orphaned(paths, "sleep 60"))
-    run_by.stop(run, clock.read())
+    run_by.stop([run], clock.read())
     assert finish(run_by, run) == Outcome.STOPPED
 
 
@@ -774,13 +800,13 @@ def test_an_adopted_run_that_is_deaf_to_term_is_killed(paths: Paths, run_by: Run
 def test_the_job_of_an_orphaned_run_is_still_running(paths: Paths, run_by: Runner):
     orphaned(paths, "sleep 60")
     with pytest.raises(RunRefused, match="a is still running"):
-        run_by.start(job(paths, "true"), DUE, clock.read())
+        start(run_by, job(paths, "true"), DUE, clock.read())
 
 
 def test_a_run_that_is_no_more_is_not_taken_for_a_later_one_of_its_job(paths: Paths, run_by: Runner):
     living = under_way(run_by, job(paths, WAIT_FOR_GO))
     successor = Runner(paths, Recorder(Journal(paths), echo=False))
-    successor.adopt(recorded("20261121T080000Z"), clock.read())
+    take_over(paths, successor, recorded("20261121T080000Z"), clock.read())
     assert finish(successor, successor.open["a/20261121T080000Z"]) == Outcome.ABANDONED
     assert is_alive(living.pid)
 
@@ -796,8 +822,7 @@ def test_an_orphan_holds_its_locks_whatever_descriptors_its_scheduler_had_free(
     assert (run.outcome, run.code) == (Outcome.FAILED, 7)
 
 
-def test_an_exit_status_is_never_taken_for_the_pid_that_could_not_be_written(paths: Paths, run_by: Runner):
-    run = Run("a", "a/20261122T080000Z", DUE, clock.read(), 60.0)
+def test_an_exit_status_is_never_taken_for_the_pid_that_could_not_be_written(paths: Paths):
     Path(paths.runs, "a").mkdir(parents=True)
-    Path(run_by.file(run.run_id, "run")).write_text("-\n7\n")
-    assert run_by._left(run) == (None, 7)
+    Path(claim.file(paths, "a/20261122T080000Z", "run")).write_text("exit 7\n")
+    assert claim.left(paths, "a/20261122T080000Z") == ({}, None, 7)
