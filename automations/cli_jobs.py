@@ -74,16 +74,18 @@ def check(paths: Paths, arguments: argparse.Namespace) -> int:
     if arguments.json:
         answer = overview.difference_as_json(changes)
         return _say_json(file=path, jobs=len(found.jobs), in_force=before.hash if before else None, **answer)
-    print(f"{path}: good, {len(found.jobs)} jobs")
-    print("compared with what is in force, in the next 7 days:" if before else "in the next 7 days:")
-    lines = [
-        *map(_change_line, changes.changes),
-        *map(_collision_line, changes.collisions),
-        *map(_dst_line, changes.dst),
-    ]
-    print("\n".join(f"  {line}" for line in lines) if lines else "  no slot is added, removed or moved")
-    print(f"  {changes.same_slots} slots stay as they are")
+    print(f"{path}: good, {len(found.jobs)} jobs, {_count(sum_of_slots(changes))} in the next 7 days")
+    lines = [*map(_collision_line, changes.collisions), *map(_dst_line, changes.dst)]
+    if before:
+        lines = [*map(_change_line, changes.changes), *lines]
+        print(f"compared with what is in force: {_count(changes.same_slots)} stay as they are")
+    print("\n".join(f"  {line}" for line in lines), end="\n" if lines else "")
     return Exit.OK
+
+
+def sum_of_slots(found: forecast.Difference) -> int:
+    """All slots of the file that was looked at."""
+    return found.same_slots + sum(change.slots for change in found.changes if change.kind != "removed")
 
 
 def _change_line(change: forecast.Change) -> str:

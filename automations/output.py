@@ -118,7 +118,7 @@ def as_text(piece: Piece) -> tuple[str, int]:
     whole = piece.content
     if piece.next < piece.written:
         for length in range(1, min(4, len(whole))):
-            if whole[-length] >= 0xC0:  # the first byte of a character of two, three or four bytes
+            if 0xC2 <= whole[-length] <= 0xF4:  # the first byte of a character of two, three or four bytes
                 needed = 2 if whole[-length] < 0xE0 else 3 if whole[-length] < 0xF0 else 4
                 whole = whole[:-length] if needed > length else whole
                 break
