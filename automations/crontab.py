@@ -17,7 +17,21 @@ from automations import schedule
 _VARIABLE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*""")
 _FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
 _NAME_PART = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*")
-_WRAPPERS = {"nice", "ionice", "flock", "timeout", "sudo", "env", "exec", "chronic", "nohup", "test", "command", "time"}
+_WRAPPERS = {
+    "nice",
+    "ionice",
+    "flock",
+    "timeout",
+    "sudo",
+    "env",
+    "exec",
+    "chronic",
+    "nohup",
+    "test",
+    "command",
+    "time",
+    "sleep",
+}
 _INTERPRETERS = {"sh", "bash", "dash", "python", "python3", "perl", "php", "ruby", "node"}
 _HEADER = "# Made from a crontab. What could not be carried over was said when it was made.\n"
 
@@ -77,7 +91,7 @@ class _Importer:
         if found and _fault(found.expression) is None and not words.endswith((".", ":")):
             self._entry(number, words, found, enabled=False)
         else:
-            self._comments.append(words)
+            self._comments.append(_visible(words))
 
     def _variable(self, number: int, name: str, value: str) -> None:
         quoted = re.fullmatch(r"""(["'])(.*)\1""", value)
@@ -119,7 +133,7 @@ class _Importer:
 
     def _table(self, found: _Entry, enabled: bool) -> str:
         command, variables = _with_input(found.command), dict(self._variables)
-        shell = variables.pop("SHELL", "/bin/sh")
+        shell = variables.pop("SHELL", "").strip() or "/bin/sh"
         folder = variables.get("HOME", "~")
         lines = [f"[jobs.{self._name(found.command)}]"]
         if self._comments:

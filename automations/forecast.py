@@ -71,8 +71,13 @@ def slots(job: Job, since: datetime) -> Iterator[datetime]:
 
 def upcoming(jobs: Mapping[str, Job], since: datetime, count: int) -> list[tuple[datetime, str]]:
     """The next `count` slots of all these jobs together."""
-    streams = [((due, job.name) for due in slots(job, since)) for job in jobs.values()]
+    streams = [_named(job, since) for job in jobs.values()]
     return [entry for _, entry in zip(range(count), heapq.merge(*streams), strict=False)]
+
+
+def _named(job: Job, since: datetime) -> Iterator[tuple[datetime, str]]:
+    for due in slots(job, since):
+        yield due, job.name
 
 
 def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime, span: timedelta = WEEK) -> Difference:
