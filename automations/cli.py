@@ -47,6 +47,8 @@ class _Parser(argparse.ArgumentParser):
     """argparse with the exit code for wrong use that the other commands have."""
 
     def error(self, message: str) -> NoReturn:
+        if "--json" in sys.argv:  # whoever asked for it reads nothing else
+            print(json.dumps({"ok": False, "error": message}))
         self.exit(Exit.USAGE, f"{self.format_usage()}{self.prog}: {message}\n")
 
 

@@ -1,5 +1,8 @@
 """`automations.toml` to Config: what a good file means, and every fault of a bad one named at once."""
 
+import contextlib
+import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from automations import config
 from automations.config import duration
 from automations.errors import ConfigError, Exit
-from automations.model import Config, Job
+from automations.model import CatchUp, Config, Job, OnStop, Overlap
 from automations.paths import PROJECT
 
 GOOD = b"""
@@ -374,3 +377,143 @@ def test_any_bytes_are_good_or_refused(content: bytes):
 def test_any_cron_text_is_good_or_refused(expression: str):
     found = verdict(f"[jobs.a]\ncommand = 'true'\nschedule = '{expression}'\n".encode())
     assert len(found) == 1
+
+
+# The keys about what happens when things do not go as planned
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ('env_file = "secrets"', "env_file", "/home/user/secrets"),
+        ("retries = 3", "retries", 3),
+        ("retries = 1\nbackoff = '2m'", "backoff", timedelta(minutes=2)),
+        ("overlap = 'queue'", "overlap", Overlap.QUEUE),
+        ("catch_up = 'all'", "catch_up", CatchUp.ALL),
+        ("catch_up_window = '2d'", "catch_up_window", timedelta(days=2)),
+        ("on_stop = 'leave'", "on_stop", OnStop.LEAVE),
+        ("jitter = '5m'", "jitter", timedelta(minutes=5)),
+        ("group = 'disk'", "group", "disk"),
+        ("ok_exit_codes = [0, 24]", "ok_exit_codes", (0, 24)),
+        ("max_output = '1MiB'", "max_output_bytes", 1024 * 1024),
+        ("timezone = 'Asia/Tokyo'", "timezone", "Asia/Tokyo"),
+    ],
+)
+def test_a_key_is_taken_over(line: str, field: str, value: object):
+    assert getattr(job(line), field) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("retries = -1", "retries: got -1; expected a whole number from 0 to 20"),
+        ("retries = true", "retries: got True; expected a whole number"),
+        ("retries = 1.5", "expected a whole number"),
+        ("overlap = 'wait'", "overlap: got 'wait'; expected one of skip queue allow"),
+        ("catch_up = 1", "expected one of latest all none"),
+        ("on_stop = 'kill'", "expected one of terminate leave"),
+        ("group = 'A B'", "group: got 'A B'; expected a name"),
+        ("ok_exit_codes = []", "expected a list of exit codes"),
+        ("ok_exit_codes = [256]", "expected a list of exit codes"),
+        ("ok_exit_codes = 0", "expected a list of exit codes"),
+        ("max_output = '10'", "expected a size from 64KiB to 1GiB"),
+        ("max_output = '1KiB'", "expected a size from 64KiB to 1GiB"),
+        ("max_output = '2GiB'", "expected a size from 64KiB to 1GiB"),
+        ("jitter = 5", "expected a duration"),
+        ("backoff = '1m'", "backoff: means nothing without retries"),
+        ("catch_up = 'none'\ncatch_up_window = '1h'", "catch_up_window: means nothing"),
+        ("overlap = 'allow'\ngroup = 'g'", "contradicts group"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_was_expected(line: str, words: str):
+    (fault,) = job_faults(line)
+    assert fault.startswith("automations.toml: jobs.a.")
+    assert words in fault
+
+
+# Files that went wrong
+
+FULL = """
+[jobs.backup]
+description = "Everything, off site"
+schedule = ["30 2 * * *", "@reboot"]
+timezone = "Europe/Zurich"
+command = ["restic", "backup", "/srv"]
+cwd = "work"
+env = { LANG = "C.UTF-8" }
+env_file = "secrets"
+timeout = "1h30m"
+grace = "6h"
+retries = 3
+backoff = "1m"
+overlap = "queue"
+catch_up = "all"
+catch_up_window = "12h"
+on_stop = "leave"
+jitter = "5m"
+group = "disk"
+ok_exit_codes = [0, 3]
+max_output = "1MiB"
+enabled = true
+
+[jobs.sync]
+every = "15m"
+command = "rsync -a a/ b/ && date"
+"""
+VALUES = [
+    "-1",
+    "[]",
+    "{}",
+    "''",
+    "'x'",
+    "1e400",
+    "nan",
+    "2026-11-22",
+    "[[1]]",
+    "'\\u0000'",
+    "'99999999999d'",
+    "true",
+    "'* *'",
+]
+
+
+def mutated(dice: random.Random) -> str:
+    """The full file with one thing wrong, or two."""
+    lines = FULL.strip().split("\n")
+    for _ in range(dice.randint(1, 2)):
+        place = dice.randrange(len(lines))
+        line = lines[place]
+        key = line.partition(" = ")[0]
+        lines[place] = dice.choice(
+            [
+                f"{key} = {dice.choice(VALUES)}" if " = " in line else line + "x]",
+                f"{key}{dice.choice('xyz')} = 1" if " = " in line else line[:-1],
+                line[: dice.randrange(len(line) + 1)] if line else "stray",
+                line + "\n" + line,
+                line.replace("jobs", dice.choice(["job", "jobs.UPPER", "jobs.a.b"])),
+                dice.choice(["\x00", "[jobs]", "x = 1", "= 3", "[[jobs.sync]]", '"', "\ufeff"]) + line,
+            ]
+        )
+    return "\n".join(lines)
+
+
+def test_300_files_that_went_wrong_are_refused_naming_the_place():
+    dice, refused = random.Random(300), 0
+    while refused < 300:
+        text = mutated(dice)
+        try:
+            parse(text)
+        except ConfigError as error:
+            refused += 1
+            for fault in error.faults:
+                place = re.match(
+                    r"automations\.toml: (jobs[.:]|not valid TOML: .*(line \d+|end of document)|[\w-]+: )", fault
+                )
+                assert place, f"{fault}\n{text}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_crash_the_reader(content: bytes):
+    with contextlib.suppress(ConfigError):
+        parse(content)
