@@ -27,7 +27,6 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
 
 import waitress
-from automations.history import Filters, History, Row
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -38,6 +37,7 @@ from waitress.utilities import BadRequest, ServerNotImplemented
 from automations import claim, clock, config, control, key, locks, overview, readiness
 from automations.control import ScriptFailed, ScriptSilent
 from automations.errors import AutomationsError, Exit, LockBusy, SettingError
+from automations.history import Filters, History, Row
 from automations.output import PIECE_BYTES, Output, as_text
 from automations.paths import Paths, prepare_logs
 from automations.process import remove_pid_file, write_pid_file

@@ -25,14 +25,11 @@ def main() -> None:
         bursts = burst(Path(folder), count)
         floors.append(bare(Path(folder) / "bare2", count))
     floor = sum(floors) / len(floors)
-    print(
-        f"bare posix_spawn loop  last of {count} there after {floor:.2f} s ({floors[0]:.2f} before, {floors[1]:.2f} after)"
-    )
+    spread = f"({floors[0]:.2f} before, {floors[1]:.2f} after)"
+    print(f"bare posix_spawn loop  last of {count} there after {floor:.2f} s {spread}")
     for name, (late, settled) in zip(("first burst ever", "the next one"), bursts, strict=True):
-        ratio = f"ratio {late / floor:.2f}"
-        print(
-            f"{name:<22} last of {count} there after {late:.2f} s, {ratio}; all ended and on record after {settled:.2f} s"
-        )
+        ends = f"ratio {late / floor:.2f}; all ended and on record after {settled:.2f} s"
+        print(f"{name:<22} last of {count} there after {late:.2f} s, {ends}")
 
 
 def bare(folder: Path, count: int) -> float:

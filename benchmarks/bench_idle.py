@@ -1,6 +1,6 @@
 """What the scheduler and its watchdog cost while nothing is due: memory (PSS) and CPU, beside a bare Python.
 
-Usage: bench_idle.py [MINUTES]    (default 2). Linux only: reads smaps_rollup and schedstat.
+Usage: bench_idle.py [MINUTES] [JOBS]    (default 2 and 1). Linux only: reads smaps_rollup and schedstat.
 The floor is a Python that has imported json, subprocess, zoneinfo and select, and sleeps.
 """
 
@@ -15,13 +15,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DOOR = PROJECT / "scripts" / "run_automations.sh"
 FLOOR = "import json,subprocess,zoneinfo,select,time; print(end='.', flush=True); time.sleep(1e6)"
-JOBS = "[jobs.idle]\nschedule = '0 0 1 1 *'\ncommand = 'true'\n"
+JOB = "[jobs.idle{}]\nschedule = '0 0 1 1 *'\ncommand = 'true'\n"
 
 
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 2
+    jobs = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "automations.toml").write_text(JOBS)
+        (Path(folder) / "automations.toml").write_text("".join(JOB.format(number) for number in range(jobs)))
         environment = {"PATH": os.environ["PATH"], "AUTOMATIONS_HOME": folder}
         pid = json.loads(door(environment, "start"))["pid"]
         try:

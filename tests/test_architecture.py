@@ -75,14 +75,19 @@ def test_the_product_does_not_know_its_tests(source: str):
     assert not packages(source) & {"tests", "pytest", "hypothesis", "time_machine"}
 
 
-@pytest.mark.parametrize("source", ["automations/plan.py", "automations/schedule.py", "automations/model.py"])
-def test_rules_know_no_clock_no_disk_and_no_process(source: str):
+@pytest.mark.parametrize("rule", ["plan", "schedule", "model", "waiting", "forecast", "crontab"])
+def test_rules_know_no_clock_no_disk_and_no_process(rule: str):
+    source = f"automations/{rule}.py"
     assert not packages(source) & {"os", "time", "io", "pathlib", "subprocess", "signal", "json", "sys"}
     assert not imported(source) & {f"automations.{effect}" for effect in ("files", "journal", "process", "runner")}
 
 
 def test_the_verifier_shares_no_code_with_the_scheduler():
     assert packages("scripts/verify_log.py") <= sys.stdlib_module_names | {"cronsim"}
+
+
+def test_the_scheduler_does_not_know_the_history():
+    assert not imported("scripts/exec_scheduler.py") & {"automations.history", "automations.overview"}
 
 
 # Memory
@@ -106,7 +111,7 @@ agenda = plan.Agenda(jobs, clock.read().utc)
 encode(Entry("tick", {{"next": {{name: clock.iso(due) for name, due in agenda.upcoming().items() if due}}}}), 1, "")
 """
 HEAVY = "asyncio psutil watchfiles bottle waitress textual dataclasses inspect hashlib subprocess threading logging"
-HEAVY += " pathlib argparse traceback tempfile random socket ssl http email ctypes importlib.resources"
+HEAVY += " sqlite3 pathlib argparse traceback tempfile random socket ssl http email ctypes importlib.resources"
 
 
 @cache

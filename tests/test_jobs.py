@@ -128,6 +128,12 @@ def test_the_readmes_example_names_every_key_there_is() -> None:
     assert [key for key in config.READERS if f"{key} = " not in example] == []
 
 
+def test_the_readmes_example_loads() -> None:
+    example = (PROJECT / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    job = config.parse(example.encode(), "README.md", "/home/user", "/opt/project").jobs["backup"]
+    assert (job.retries, job.ok_exit_codes, job.max_output_bytes) == (3, (0, 24), 10 * 1024**2)
+
+
 def brief_table() -> str:
     return '[jobs.brief]\nschedule = "@daily"\ncommand = ["python", "-m", "automations.jobs.brief"]\n'
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from automations import clock, replay
+from automations import claim, clock, replay
 from automations.config import duration
 from automations.files import open_private, read_tail, write_all
 from automations.journal import Entry, Journal
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 OUT_LIMIT = 10 * MIB
 OUT_KEPT = MIB
 FOLDERS = ("runs", "briefs", "reports")
-SUFFIXES = (".log", ".run", ".md", ".json", ".html")
+SUFFIXES = (".log", ".at", ".run", ".md", ".json", ".html")
 
 
 class File(NamedTuple):
@@ -56,7 +56,7 @@ def to_prune(found: Iterable[File], keep: timedelta, keep_bytes: int) -> list[Fi
 
 def prune(paths: Paths, doomed: Iterable[File]) -> tuple[int, int]:
     """Delete files, but none of an open run. Returns how many, and their bytes."""
-    open_runs = set(replay.read(paths.journal).open_runs)
+    open_runs = {*replay.read(paths.journal).open_runs, *claim.unfinished(paths)}
     count = freed = 0
     for file in doomed:
         run_id = os.path.splitext(os.path.relpath(file.path, paths.runs))[0]

@@ -176,3 +176,16 @@ def test_the_chain_holds_through_crash_and_restart(home: Home) -> None:
     until(lambda: home.entries("watchdog_restart") and home.status()["running"])
     home.door("stop")
     assert home.verify() == ""
+
+
+def test_a_job_may_outlive_a_stop_and_is_adopted_with_its_true_exit_code(home: Home):
+    wait = "echo begun; until [ -e go ]; do sleep 0.05; done; exit 7"
+    home.jobs(f"[jobs.stays]\nschedule = '@reboot'\ncommand = '{wait}'\ncwd = '.'\non_stop = 'leave'\n")
+    home.start()
+    log = until(lambda: [path for path in home.logs.glob("runs/stays/*.log") if path.read_text() == "begun\n"])[0]
+    assert home.door("stop").returncode == 0
+    assert home.entries("run_finished") == []
+    home.start()
+    (home.folder / "go").touch()
+    ended = until(lambda: [e for e in home.entries("run_finished") if e["run_id"] == f"stays/{log.stem}"])[0]
+    assert (ended["outcome"], ended["exit"], ended["adopted"]) == ("failed", 7, True)
