@@ -36,7 +36,7 @@ from waitress.utilities import BadRequest, ServerNotImplemented
 
 from automations import claim, clock, config, control, key, locks, overview, readiness
 from automations.control import ScriptFailed, ScriptSilent
-from automations.errors import AutomationsError, Exit, LockBusy, SettingError
+from automations.errors import AutomationsError, ConfigError, Exit, LockBusy, SettingError
 from automations.history import Filters, History, Row
 from automations.output import PIECE_BYTES, Output, as_text
 from automations.paths import Paths, prepare_logs
@@ -115,7 +115,10 @@ def create_app(paths: Paths) -> Api:
 def _add_job_routes(app: Api, paths: Paths) -> None:
     @app.get("/api/automations/jobs")
     def jobs() -> HTTPResponse:
-        known = config.load_last_good(paths.config, paths.project, paths.log("configs"))[0].jobs
+        try:
+            known = config.load_last_good(paths.config, paths.project, paths.log("configs"))[0].jobs
+        except ConfigError as error:
+            raise HTTPError(409, f"no job file that could be used: {error.faults[0]}") from None
         with History(paths) as history:
             return _json(200, {"ok": True, "jobs": overview.jobs(paths, known, history, clock.read().utc)})
 

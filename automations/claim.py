@@ -46,10 +46,9 @@ class Claim:
     def _take(self, paths: Paths, job: Job, run_id: str) -> None:
         folder = os.path.join(paths.runs, job.name)
         job_lock = Lock(folder, shared=job.overlap is Overlap.ALLOW, folder=True)
-        try:
-            job_lock.acquire()
-        except FileNotFoundError:
+        if not os.path.isdir(folder):
             os.makedirs(folder, mode=0o700, exist_ok=True)
+        try:
             job_lock.acquire()
         except LockBusy:
             raise StillRunning(f"{job.name} is still running") from None

@@ -109,7 +109,7 @@ def _add_run_commands(add: Callable[[str, _Command], argparse.ArgumentParser]) -
     runs.add_argument("--text", help="words in the output")
     for sub in (runs, search):
         sub.add_argument("--job")
-        sub.add_argument("--outcome", choices=[*Outcome, "running"])
+        sub.add_argument("--outcome", choices=[*map(str, Outcome), "running"])
         sub.add_argument("--since", type=_reader("ago_or_moment"), help="a time, or 2h for two hours ago")
         sub.add_argument("--until", type=_reader("ago_or_moment"))
         sub.add_argument("-n", dest="limit", type=int, default=30, help="how many at most")

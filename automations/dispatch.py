@@ -24,6 +24,7 @@ from automations.runner import Runner
 from automations.waiting import Waiting
 
 CAUGHT_UP = "caught up, one after the other"
+GONE = "its job was disabled or taken out of the job file"
 POLL_S = 1.0  # somebody else's run keeps a slot waiting: its end wakes nobody here
 
 
@@ -73,8 +74,8 @@ class Dispatcher:
         """Take up the slots that waited when the scheduler ended."""
         for (name, due_text), entry in waiting.items():
             due = clock.parse_iso(due_text)
-            if name not in jobs:
-                self._note_skip(name, Missed(due, due, 1, "its job is no longer in the job file"), Outcome.SKIPPED)
+            if name not in jobs or not jobs[name].enabled:
+                self._note_skip(name, Missed(due, due, 1, GONE), Outcome.SKIPPED)
                 continue
             retry_at = entry.get("retry_at") or entry.get("until")
             not_before = clock.parse_iso(str(retry_at)) if retry_at else None
@@ -85,8 +86,8 @@ class Dispatcher:
 
     def change_jobs(self, jobs: dict[str, Job]) -> None:
         """Another job file is in force: who waits goes on with the job as it is there now."""
-        for slot in self._waiting.take_gone(jobs):
-            self._skip(slot, Outcome.SKIPPED, "its job was taken out of the job file")
+        for slot in self._waiting.take_gone({name: job for name, job in jobs.items() if job.enabled}):
+            self._skip(slot, Outcome.SKIPPED, GONE)
         self._write()
 
     def end_pauses(self, now: Reading) -> None:

@@ -53,6 +53,6 @@ def seconds(count: float | None) -> str:
     if count is None:
         return "–"
     if count < 60:
-        return f"{count:.1f} s"
+        return f"{count:.1f} s" if count >= 1 else f"{count * 1000:.0f} ms"
     minutes, rest = divmod(round(count), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -268,10 +268,11 @@ def test_a_run_that_cannot_be_claimed_is_skipped_with_the_reason(desk: Desk):
 # Another job file, another scheduler
 
 
-def test_who_waits_for_a_job_that_is_gone_is_skipped(desk: Desk):
+@pytest.mark.parametrize("after_change", [{"b": job("b")}, {"a": job("a", enabled=False)}])
+def test_who_waits_for_a_job_that_is_gone_or_disabled_is_skipped(desk: Desk, after_change: dict[str, Job]):
     desk.owes(job(jitter=timedelta(minutes=20)), DUE)
-    desk.dispatcher.change_jobs({"b": job("b")})
-    assert desk.last_reason() == "its job was taken out of the job file"
+    desk.dispatcher.change_jobs(after_change)
+    assert desk.last_reason() == "its job was disabled or taken out of the job file"
 
 
 def read_back(desk: Desk) -> replay.Past:

@@ -323,3 +323,10 @@ def test_what_the_api_cannot_do_is_refused_in_its_form(ask: Ask, verb: str, path
 
 def test_a_body_of_another_kind_is_refused(ask: Ask):
     assert ask("POST", "jobs/good/pause", {"for": "2h"}, CONTENT_TYPE="text/plain")[0] == 415
+
+
+def test_without_a_job_file_that_can_be_used_the_api_says_so(busy: Home, ask: Ask):
+    busy.jobs("[jobs.x]")
+    code, answer = ask("GET", "jobs")
+    assert code == 409
+    assert "jobs.x" in answer["error"]
