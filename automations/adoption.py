@@ -15,7 +15,7 @@ from automations.locks import Identity
 from automations.model import Job, Slot
 from automations.paths import Paths
 from automations.replay import Past
-from automations.runner import Run
+from automations.run import Run
 from automations.schedule import AtStart
 
 

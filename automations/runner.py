@@ -4,22 +4,20 @@ Rules:
 - Record before spawn: `run_started` is in the journal before the process exists. Where the journal cannot be
   written, a slot runs all the same and is written late; a run by hand is refused, since there is somebody to tell.
 - Runs that are due together are claimed, recorded and spawned in batches: one fdatasync for many.
-- Deadlines are monotonic: TERM to the run's whole tree, CONT, five seconds, KILL until nothing of it lives.
+- Deadlines are monotonic; how a run is ended is `ending`'s.
 - A job's environment is built from nothing, the same for the scheduler and for a run by hand; the key of the
   control API is not in it.
 
 Decides nothing about when: that is `plan`; nor who waits: that is `dispatch`.
 """
 
-import contextlib
 import os
-import signal
 from collections.abc import Iterable, Sequence
 
-from automations import claim, clock, plan, spawn, tree
-from automations.capture import Capture
+from automations import claim, clock, plan, spawn
 from automations.claim import Claim
 from automations.clock import Reading
+from automations.ending import Ending
 from automations.errors import GroupBusy, NotRecorded, RunRefused, StillRunning
 from automations.files import stamp
 from automations.journal import Entry
@@ -27,56 +25,10 @@ from automations.locks import Identity
 from automations.model import Job, Outcome, Overlap, Slot, Trigger
 from automations.paths import Paths
 from automations.recorder import Recorder
+from automations.run import Run
 
 BATCH = 64  # each claim holds up to five descriptors, and 1,024 are usual
-KILL_AFTER_S = 5.0
-GIVE_UP_AFTER_S = 3.0  # after the first KILL
-PRESS_EVERY_S = 0.1
 LOOK_S = 1.0
-
-
-class Run:
-    """A run that has begun; `outcome` and exit `code` are None until it has ended."""
-
-    __slots__ = (
-        "adopted",
-        "capture",
-        "code",
-        "deadline",
-        "due",
-        "has_ended",
-        "job",
-        "kill_at",
-        "outcome",
-        "pid",
-        "reason",
-        "run_id",
-        "slot",
-        "started",
-        "stopping_as",
-    )
-
-    def __init__(self, paths: Paths, slot: Slot, run_id: str, started: Reading) -> None:
-        self.slot = slot
-        self.job = slot.job
-        self.due = slot.due
-        self.run_id = run_id
-        self.started = started
-        self.deadline = started.mono + slot.job.timeout.total_seconds()
-        self.capture = Capture(claim.file(paths, run_id, "log"), slot.job.max_output_bytes)
-        self.pid = 0
-        self.adopted = False
-        self.has_ended = False
-        self.kill_at: float | None = None
-        self.stopping_as: Outcome | None = None
-        self.outcome: Outcome | None = None
-        self.code: int | None = None
-        self.reason: str | None = None
-
-    def names(self) -> dict[str, object]:
-        """What every entry about this run says first."""
-        due = clock.iso(self.due) if self.due else None
-        return {"job": self.job.name, "run_id": self.run_id, "due": due}
 
 
 class Runner:
@@ -86,7 +38,7 @@ class Runner:
         self._paths = paths
         self._record_all = recorder.record_all
         self._by = str(Identity.of(os.getpid()))
-        self._press_at = 0.0
+        self._ending = Ending(paths)
         self._look_at = 0.0
         self._children: dict[int, Run] = {}
         self.open: dict[str, Run] = {}
@@ -183,19 +135,17 @@ class Runner:
         if now.mono >= self._look_at:
             self._look(now)
         overdue = [run for run in self.open.values() if now.mono >= run.deadline]
-        self._ask_to_end(overdue, now, Outcome.TIMED_OUT, "longer than its timeout")
-        self._press(now)
+        self._ending.ask(overdue, now, Outcome.TIMED_OUT, "longer than its timeout")
+        self._ending.press(self.open.values(), now)
         self._settle([run for run in self.open.values() if run.has_ended], now)
 
     def stop(self, runs: Iterable[Run], now: Reading) -> None:
         """Ask runs to end; `watch` settles them as stopped, and kills them when they do not listen."""
-        self._ask_to_end(runs, now, Outcome.STOPPED, "it was told to stop")
+        self._ending.ask(runs, now, Outcome.STOPPED, "it was told to stop")
 
     def kill(self, runs: Iterable[Run], now: Reading) -> None:
         """Give runs that were told to stop no more time."""
-        for run in runs:
-            run.kill_at = min(now.mono, run.kill_at or now.mono)
-        self._press_at = now.mono
+        self._ending.hurry(runs, now)
 
     def wake_in(self, now: Reading) -> float | None:
         """Seconds until `watch` has something to do by the clock; None when nothing is open."""
@@ -204,7 +154,7 @@ class Runner:
         moments = [self._look_at]
         moments += [run.deadline for run in self.open.values() if run.stopping_as is None]
         if any(run.stopping_as for run in self.open.values()):
-            moments.append(self._press_at)
+            moments.append(self._ending.press_at)
         return max(0.0, min(moments) - now.mono)
 
     def _reap(self) -> None:
@@ -236,7 +186,7 @@ class Runner:
             if run.capture.hurries:
                 self._look_at = min(self._look_at, now.mono + run.capture.wake_in(now.mono))
         self.stop(unwanted, now)
-        self._ask_to_end(outgrown, now, Outcome.FAILED, "its output outgrew max_output, and no part of it can be freed")
+        self._ending.ask(outgrown, now, Outcome.FAILED, "its output outgrew max_output, and no part of it can be freed")
 
     def _look_at_adopted(self, run: Run) -> None:
         try:
@@ -244,51 +194,6 @@ class Runner:
                 run.has_ended, run.code = True, claim.left(self._paths, run.run_id).code
         except OSError as error:  # one run that cannot be looked at must not stop the others
             run.has_ended, run.reason = True, f"it cannot be looked at: {error.strerror}"
-
-    def _ask_to_end(self, runs: Iterable[Run], now: Reading, outcome: Outcome, reason: str) -> None:
-        """TERM and CONT to each run's group, and to those of its tree that left the group."""
-        asked = [run for run in runs if run.stopping_as is None and not run.has_ended]
-        if not asked:
-            return
-        found = tree.members(self._paths.home, {run.run_id: self._leader(run) for run in asked})
-        for run in asked:
-            run.stopping_as, run.reason, run.kill_at = outcome, reason, now.mono + KILL_AFTER_S
-            for number in (signal.SIGTERM, signal.SIGCONT):
-                self._signal(run, found[run.run_id], number)
-
-    def _signal(self, run: Run, found: list[tree.Member], number: int) -> None:
-        leader = self._leader(run)
-        if leader > 1:  # killpg(1) would be everybody
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(leader, number)
-        tree.send((member.identity for member in found if member.group != leader), number)
-
-    def _leader(self, run: Run) -> int:
-        """The shim's pid, which is its group's and its session's id; 0 when it is gone and the number not its own."""
-        if not run.adopted:
-            return run.pid
-        try:
-            is_open = claim.is_open(self._paths, run.run_id)
-            return claim.left(self._paths, run.run_id).pid or 0 if is_open else 0
-        except OSError:
-            return 0
-
-    def _press(self, now: Reading) -> None:
-        """See what is left of the runs that must end; those whose time is over are killed until nothing is left."""
-        stopping = [run for run in self.open.values() if run.stopping_as and not run.has_ended]
-        if not stopping or now.mono < self._press_at:
-            return
-        self._press_at = now.mono + PRESS_EVERY_S
-        leaders = {run.run_id: self._leader(run) for run in stopping}
-        found = tree.members(self._paths.home, leaders)
-        for run in stopping:
-            left, kill_at = found[run.run_id], run.kill_at or 0.0
-            if not leaders[run.run_id] and (not left or now.mono > kill_at + GIVE_UP_AFTER_S):
-                run.has_ended = True
-                if left:
-                    run.reason = f"{run.reason}; {len(left)} of its processes cannot be killed"
-            elif now.mono >= kill_at:
-                self._signal(run, left, signal.SIGKILL)
 
     def _settle(self, ended: Iterable[Run], now: Reading) -> None:
         """One entry for each, in one batch; then their files that only open runs have go away."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automations import clock, history
+from automations import clock, indexing
 from automations.history import Filters, History, Row
 from automations.journal import Entry, Journal
 from automations.paths import PROJECT, Paths, prepare_logs
@@ -360,5 +360,5 @@ def test_a_reader_killed_while_it_catches_up_leaves_nothing_half_done(long: Path
 
 
 def test_a_journal_longer_than_a_block_is_read_to_its_end(long: Paths, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(history, "_BLOCK", 10_000)
+    monkeypatch.setattr(indexing, "_BLOCK", 10_000)
     assert len(rows(long, limit=10_000)) == 5000

@@ -16,6 +16,7 @@ import pytest
 
 from automations import adoption, claim, clock, replay, spawn
 from automations.clock import Reading
+from automations.ending import KILL_AFTER_S
 from automations.errors import RunRefused
 from automations.journal import Journal
 from automations.locks import Identity
@@ -23,7 +24,8 @@ from automations.model import Job, Outcome, Slot
 from automations.paths import PROJECT, Paths, prepare_logs
 from automations.recorder import Recorder
 from automations.replay import Past
-from automations.runner import KILL_AFTER_S, Run, Runner
+from automations.run import Run
+from automations.runner import Runner
 from automations.schedule import AtStart
 from tests.conftest import until
 
