@@ -330,3 +330,20 @@ def test_without_a_job_file_that_can_be_used_the_api_says_so(busy: Home, ask: As
     code, answer = ask("GET", "jobs")
     assert code == 409
     assert "jobs.x" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "jobs"),
+        ("POST", "jobs/good/pause"),
+        ("POST", "jobs/good/resume"),
+        ("GET", "runs"),
+        ("GET", "runs/good/20200101T000000Z"),
+        ("GET", "runs/good/20200101T000000Z/output"),
+        ("POST", "runs/good/20200101T000000Z/stop"),
+    ],
+)
+def test_no_route_answers_without_the_key_or_to_a_foreign_host(ask: Ask, verb: str, path: str):
+    assert ask(verb, path, HTTP_X_DASH_KEY="wrong")[0] == 401
+    assert ask(verb, path, HTTP_HOST="evil.example")[0] == 421
