@@ -1,8 +1,8 @@
 """The processes of a run: its group, its session, their descendants, and those that left all of these.
 
 A process that left the session and was adopted by init is still known by the AUTOMATIONS_RUN_ID that it was started
-with. What cleans its environment *and* leaves the session *and* loses its parents is not found; a control group would
-be needed for that. Needs /proc; where there is none (macOS) only the group can be ended.
+with, or by its output, which goes to the run's file. What leaves the session, loses its parents, cleans its environment
+*and* closes its output is not found; a control group would be needed for that. Needs /proc; where there is none (macOS) only the group can be ended.
 """
 
 import contextlib
@@ -36,9 +36,10 @@ def members(home: str, leaders: Mapping[str, int]) -> dict[str, list[Member]]:
     owner: dict[int, str] = {pid: run_id for run_id, pid in leaders.items() if pid}
     marks = {f"AUTOMATIONS_RUN_ID={run_id}".encode(): run_id for run_id in leaders}
     at_home = f"AUTOMATIONS_HOME={home}".encode()
+    outputs = {os.path.join(os.path.realpath(home), "logs", "runs", f"{run_id}.log"): run_id for run_id in leaders}
     for process in everyone:
         run_id = owner.get(process.pid) or owner.get(process.session) or owner.get(process.group)
-        run_id = run_id or _marked(process.pid, marks, at_home)
+        run_id = run_id or _marked(process.pid, marks, at_home) or _printing(process.pid, outputs)
         if run_id:
             owner[process.pid] = run_id
     _inherit(everyone, owner)
@@ -77,6 +78,16 @@ def _marked(pid: int, marks: Mapping[bytes, str], at_home: bytes) -> str | None:
     if at_home not in variables:
         return None
     return next((marks[variable] for variable in variables if variable in marks), None)
+
+
+def _printing(pid: int, outputs: Mapping[str, str]) -> str | None:
+    """The run whose output file is where this process prints."""
+    for fd in (1, 2):
+        with contextlib.suppress(OSError):
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+            if target in outputs:
+                return outputs[target]
+    return None
 
 
 def _inherit(everyone: list[_Process], owner: dict[int, str]) -> None:

@@ -73,6 +73,17 @@ def test_a_child_that_cleaned_its_environment_is_found_by_its_parent(home: str):
         leader.wait()
 
 
+def test_an_orphan_that_cleaned_its_environment_is_found_by_where_it_prints(home: str):
+    log = Path(home, "logs", "runs", f"{RUN}.log")
+    log.parent.mkdir(parents=True)
+    with open(log, "w") as out:
+        subprocess.run(["/bin/sh", "-c", "setsid env -i /bin/sleep 60 &"], stdout=out, check=True)
+    (pid,) = until(lambda: found(home), 5)
+    assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/bin/sleep")
+    tree.send([member.identity for member in tree.members(home, {RUN: 0})[RUN]], 9)
+    until(lambda: not found(home), 3)
+
+
 def test_the_run_of_another_home_is_left_alone(home: str, tmp_path: Path):
     other = str(tmp_path / "other")
     with begin(other, "sleep 60") as leader:

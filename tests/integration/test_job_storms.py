@@ -148,6 +148,7 @@ SHAPES = {
     "session": "setsid sleep 300 & setsid setsid sleep 300 & sleep 300",
     "deaf": DEAF,
     "deaf-session": f'setsid sh -c "{DEAF}" & (setsid sh -c "{DEAF}" &); {DEAF}',
+    "clean-orphan": "(setsid env -i sleep 300 &); exec sleep 300",
     "ended-parent": "setsid sleep 300 & (sleep 300 &); exec sleep 300",
 }
 
@@ -174,7 +175,15 @@ def children_of(pid: int) -> list[str]:
 
 
 def of_runs(home: Home) -> dict[int, str]:
-    return {pid: line for pid, line in home.processes().items() if "scripts/" not in line}
+    """What lives of runs: by its environment, or by printing into one of their files."""
+    found = {pid: line for pid, line in home.processes().items() if "scripts/" not in line}
+    for path in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            if os.readlink(path).startswith(f"{home.logs}/runs/"):
+                found[int(path.parts[2])] = "prints"
+        except OSError:
+            continue
+    return found
 
 
 @pytest.mark.timeout(180)
