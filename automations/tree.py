@@ -2,7 +2,8 @@
 
 A process that left the session and was adopted by init is still known by the AUTOMATIONS_RUN_ID that it was started
 with, or by its output, which goes to the run's file. What leaves the session, loses its parents, cleans its environment
-*and* closes its output is not found; a control group would be needed for that. Needs /proc; where there is none (macOS) only the group can be ended.
+*and* closes its output is not found; a control group would be needed for that. Needs /proc; where there is none
+(macOS) only the group can be ended.
 """
 
 import contextlib
