@@ -1,39 +1,53 @@
-"""A crontab as an `automations.toml`, and word of whatever could not be carried over. Pure: text in, text out.
+r"""A crontab as an `automations.toml`, and word of whatever could not be carried over. Pure: text in, text out.
 
-Rules, as Debian's crontab(5) has them: five fields or an @word, then the command; `NAME = value` lines hold for what
-follows; in a command the first unescaped `%` begins the standard input, each further one is a newline in it. Comments
-right above an entry become its description; an entry that is commented out becomes a disabled job. Nothing vanishes: a
-line that cannot be a job is kept as a comment, with a note.
+Rules:
+- An entry is five fields or an @word, in /etc/crontab a user, then the command. `NAME = value` holds for what follows.
+- Of a command `\%` becomes `%` and `\\` becomes `\`; the first other `%` ends it, what follows is its standard input,
+  where each `%` is a newline and the last line gets its own. Source: Debian crontab(5); do_command.c, entry.c, env.c.
+- The comment right above an entry describes it; an entry that is commented out becomes a disabled job.
+- Nothing vanishes: a line that cannot be a job stays as a comment, with a note saying why. Gone is only the text by
+  which `crontab -e` and /etc/crontab explain themselves.
+
+Does not know which zone the machine is in, nor who runs the scheduler.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
+from itertools import count
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from automations import schedule
 
-_VARIABLE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*""")
-_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
-_NAME_PART = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*")
-_WRAPPERS = {
-    "nice",
-    "ionice",
-    "flock",
-    "timeout",
-    "sudo",
-    "env",
-    "exec",
-    "chronic",
-    "nohup",
-    "test",
-    "command",
-    "time",
-    "sleep",
-}
-_INTERPRETERS = {"sh", "bash", "dash", "python", "python3", "perl", "php", "ruby", "node"}
+_TEMPLATE = re.compile(
+    r"^# (?:Edit this file to introduce tasks|Example of job definition)(?:.*\n#)*?"
+    r".*(?:m h +dom mon dow.*command|command to be executed)\r?$",
+    re.MULTILINE,
+)
+_VARIABLE = re.compile(
+    r"""(?:"([^"=]*)"|'([^'=]*)'|([^\s="'][^\s=]*))\s*=\s*(?:"([^"]*)"|'([^']*)'|((?:[^\s"'].*?)?))\s*""", re.ASCII
+)
+_BLANKS = re.compile(r"[ \t]+")
+_UP_TO_INPUT = re.compile(r"((?:[^\\%]|\\.|\\\Z)*)%?(.*)", re.DOTALL)
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_EXTENSION = re.compile(r"\.(sh|bash|py|pl|rb|php|js)$")
+_BEFORE_PROGRAM = re.compile(
+    r"""(?:(?: [({!]+ | \w+=(?:"[^"]*"|'[^']*'|[^\s"'])* | -\S+(?:\s+(?:\d+|[A-Z]+))? | (?:\S*/)?(?:
+            (?:flock|timeout)(?:\s+-\S+(?:\s+(?:\d+|[A-Z]+))?)*\s+\S+ | sudo(?:\s+-u\s+\S+)? | nice|ionice|nohup|env
+            |exec|command|time|chronic|setsid|then|do|else|sh|bash|dash|python[\d.]*|perl|php|ruby|node|run-parts
+       ))\s+)*""",
+    re.VERBOSE,
+)
+_PREPARATIONS = {"", "cd", "test", "if", "sleep", "export", "set", "source", "umask"}
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
+_DEFAULT_SHELL = ("SHELL", "/bin/sh")
+_WITH_INPUT = 'printf %s "$2" | "$0" -c "$1"'
 _HEADER = "# Made from a crontab. What could not be carried over was said when it was made.\n"
+_FOR_ALL = (
+    "all jobs: cron starts a job also while it still runs, here it is skipped then; if that is wrong, set overlap",
+    "all jobs: cron lets a job run for ever, here it is ended after an hour; where that is too short, set timeout",
+    "all jobs: where no PATH is set, cron's is /usr/bin:/bin, here the scheduler's Python comes first; set it in env",
+)
 
 
 class Imported(NamedTuple):
@@ -46,11 +60,13 @@ class Imported(NamedTuple):
 
 class _Entry(NamedTuple):
     expression: str
+    user: str
     command: str
+    stdin: str
 
 
 def convert(text: str, *, system: bool = False, timezone: str | None = None) -> Imported:
-    """Read a crontab. `system`: its entries name a user; `timezone`: the zone its times are meant in."""
+    """Read a crontab. `system`: its entries name a user; `timezone`: the zone its times are meant in, default UTC."""
     return _Importer(system, timezone).convert(text)
 
 
@@ -67,160 +83,170 @@ class _Importer:
         self._parts: list[str] = [_HEADER]
 
     def convert(self, text: str) -> Imported:
-        for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
-            self._line(number, line.strip(" \t"))
-        if len(self._names) > 0:
-            self._notes.insert(0, "all jobs: cron starts a job while it still runs; here it is skipped then (overlap)")
-        return Imported("\n".join(self._parts), tuple(self._notes), len(self._names))
+        text = _TEMPLATE.sub(lambda found: "\n" * found[0].count("\n"), text.removeprefix("\ufeff"))
+        for number, line in enumerate(text.split("\n"), 1):
+            self._line(number, line.removesuffix("\r").lstrip(" \t"))
+        self._keep_comments()
+        notes = (*(_FOR_ALL if self._names else ()), *self._notes)
+        return Imported("\n".join(self._parts), notes, len(self._names))
 
     def _line(self, number: int, line: str) -> None:
-        if not line:
-            self._comments.clear()
+        if not line.strip():
+            self._keep_comments()
         elif line.startswith("#"):
-            self._comment(number, line)
-        elif (variable := _VARIABLE.fullmatch(line)) and not _is_entry(line):
-            self._variable(number, next(name for name in variable.groups()[:3] if name is not None), variable[4])
-        elif found := self._split(line):
-            self._entry(number, line, found, enabled=True)
+            self._comment(number, line.lstrip("# \t"))
+        elif variable := _VARIABLE.fullmatch(line):
+            self._keep_comments()
+            found = variable.groups("")
+            self._variable(number, "".join(found[:3]), "".join(found[3:]))
+        elif line.startswith("-") and self._is_entry(line[1:]):
+            self._note(number, "the - before it (SuSE: do not log) is left out; every run is on record here")
+            self._entry(number, line[1:])
         else:
-            self._refuse(number, line, "expected five fields or an @word, then a command")
+            self._entry(number, line)
 
-    def _comment(self, number: int, line: str) -> None:
-        words = line.lstrip("# \t")
-        found = self._split(words) if _is_entry(words) else None
-        if found and _fault(found.expression) is None and not words.endswith((".", ":")):
-            self._entry(number, words, found, enabled=False)
+    def _comment(self, number: int, words: str) -> None:
+        if not words.startswith("@") and self._is_entry(words):
+            self._entry(number, words, enabled=False)
+        elif any(char.isalnum() for char in words):
+            self._comments.append(_visible(words.strip()))
         else:
-            self._comments.append(_visible(words))
+            self._keep_comments()
+
+    def _keep_comments(self) -> None:
+        """Comments that describe no entry stay what they are."""
+        if self._comments:
+            self._parts.append("".join(f"# {words}\n" for words in self._comments))
+            self._comments.clear()
 
     def _variable(self, number: int, name: str, value: str) -> None:
-        quoted = re.fullmatch(r"""(["'])(.*)\1""", value)
-        value = quoted[2] if quoted else value
         if name == "MAILTO":
             if value:
-                self._note(number, "MAILTO: nothing is mailed; the output of each run is kept and searchable")
-            return None
-        if name in ("CRON_TZ", "TZ"):
-            self._note(
-                number, f"{name}: Debian's cron does not schedule by it; set timezone in the jobs if you mean it"
-            )
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith("AUTOMATIONS_") or "\0" in value:
-            return self._refuse(number, f"{name}={value}", "this name or value cannot be in an environment")
-        if "$" in value:
-            self._note(number, f"{name}: cron does not expand variables, so {value!r} is taken as it stands")
-        self._variables[name] = value
-        return None
-
-    def _split(self, line: str) -> _Entry | None:
-        """Schedule and command of an entry; None when it has not enough words."""
-        count = (1 if line.startswith("@") else 5) + self._system
-        words = line.split(None, count)
-        if len(words) <= count:
-            return None
-        return _Entry(" ".join(words[: count - self._system]), words[count])
-
-    def _entry(self, number: int, line: str, found: _Entry, *, enabled: bool) -> None:
-        fault = _fault(found.expression) or ("NUL in the command" if "\0" in found.command else None)
+                self._note(number, "MAILTO: nothing is mailed; the output of each run is kept: `output JOB` shows it")
+            return
+        fault = _variable_fault(name, value)
         if fault:
-            return self._refuse(number, line, fault)
-        if found.expression == "@reboot":
-            self._note(number, "@reboot: here it is each start of the scheduler, not only of the machine")
-        if self._system:
-            self._note(number, "its user is not carried over: jobs run as whoever runs the scheduler")
-        self._parts.append(self._table(found, enabled))
-        self._comments.clear()
-        return None
+            self._refuse(number, f"{name}={value}", fault)
+            return
+        if name in ("CRON_TZ", "TZ"):
+            advice = "set timezone in the jobs if you mean it"
+            self._note(number, f"{name}: Debian's cron does not schedule by it, commands only see it; {advice}")
+        if "$" in value:
+            self._note(number, f"{name}: cron expands no variables, so {value!r} is taken literally; write it out")
+        self._variables[name] = value
 
-    def _table(self, found: _Entry, enabled: bool) -> str:
-        command, variables = _with_input(found.command), dict(self._variables)
-        shell = variables.pop("SHELL", "").strip() or "/bin/sh"
-        folder = variables.get("HOME", "~")
-        lines = [f"[jobs.{self._name(found.command)}]"]
+    def _read(self, line: str) -> _Entry:
+        """Take an entry apart. Raises ValueError with what is wrong."""
+        before = (1 if line.startswith("@") else 5) + self._system
+        words = _BLANKS.split(line, before)
+        if len(words) <= before or not words[before].strip():
+            raise ValueError(f"expected five fields or an @word, then {'a user and ' * self._system}a command")
+        expression = " ".join(words[: before - self._system])
+        if "~" in expression:
+            raise ValueError("random times (~) are not Debian's; choose one and set jitter")
+        schedule.parse([expression], ZoneInfo("UTC"))
+        command, stdin = _as_cron_runs(words[before])
+        if command.startswith("*") and not self._system:
+            raise ValueError("a sixth field of the schedule; expected a command")
+        if _NO_TEXT.search(line) or not (command + stdin).strip():
+            raise ValueError("expected a command in UTF-8 without NUL")
+        return _Entry(expression, words[before - 1] if self._system else "", command, stdin)
+
+    def _is_entry(self, line: str) -> bool:
+        try:
+            return bool(self._read(line))
+        except ValueError:
+            return False
+
+    def _entry(self, number: int, line: str, *, enabled: bool = True) -> None:
+        try:
+            entry = self._read(line)
+        except ValueError as error:
+            self._refuse(number, line, f"{error}; put it right and import it again, or write the job yourself")
+            return
+        if entry.expression == "@reboot":
+            self._note(number, "@reboot: here it is each start of the scheduler, not only of the machine")
+        if entry.user:
+            self._note(number, f"user {_visible(entry.user)}: jobs here run as whoever runs the scheduler")
+        self._parts.append(self._table(entry, enabled))
+        self._comments.clear()
+
+    def _table(self, entry: _Entry, enabled: bool) -> str:
+        lines = [f"[jobs.{self._name(entry.command)}]"]
         if self._comments:
-            lines.append(f"description = {_string(' '.join(self._comments))}")
-        lines.append(f"schedule = {_string(found.expression)}")
+            lines.append(f"description = {_toml(' '.join(self._comments))}")
+        lines.append(f"schedule = {_toml(entry.expression)}")
         if self._timezone and self._timezone != "UTC":
-            lines.append(f"timezone = {_string(self._timezone)}")
-        words = command if shell == "/bin/sh" else [shell, "-c", command]
-        lines.append(f"command = {_string(words) if isinstance(words, str) else _strings(words)}")
-        lines.append(f"cwd = {_string(folder or '~')}")
-        if variables:
-            lines.append(f"env = {{ {', '.join(f'{name} = {_string(value)}' for name, value in variables.items())} }}")
+            lines.append(f"timezone = {_toml(self._timezone)}")
+        lines.append(f"command = {_toml(_words(entry, self._variables.get('SHELL', '/bin/sh')))}")
+        lines.append(f"cwd = {_toml(self._variables.get('HOME') or '~')}")
+        if env := [f"{key} = {_toml(to)}" for key, to in self._variables.items() if (key, to) != _DEFAULT_SHELL]:
+            lines.append(f"env = {{ {', '.join(env)} }}")
         if not enabled:
             lines.append("enabled = false")
         return "\n".join(lines) + "\n"
 
     def _name(self, command: str) -> str:
-        """A name from the first word that says what is run, unlike all names before it."""
-        base = next(_telling_words(command), "job")[:56]
-        name, count = base, 1
-        while name in self._names:
-            count += 1
-            name = f"{base}-{count}"
+        """A name from what is run, unlike all names before it."""
+        base = next(_programs(command), "job")[:56]
+        name = next(name for n in count(1) if (name := f"{base}-{n}" if n > 1 else base) not in self._names)
         self._names.add(name)
         return name
 
     def _refuse(self, number: int, line: str, fault: str) -> None:
+        self._keep_comments()
         self._note(number, f"not carried over: {fault}: {_visible(line)[:100]}")
         self._parts.append(f"# line {number}, not carried over: {_visible(line)}\n")
-        self._comments.clear()
 
     def _note(self, number: int, words: str) -> None:
         self._notes.append(f"line {number}: {words}")
 
 
-def _is_entry(line: str) -> bool:
-    """Does it begin as an entry does: five fields of a schedule, or an @word?"""
-    words = line.split(None, 5)
-    return line.startswith("@") or (len(words) == 6 and all(_FIELD.fullmatch(word) for word in words[:5]))
-
-
-def _fault(expression: str) -> str | None:
-    try:
-        schedule.parse([expression], ZoneInfo("UTC"))
-    except ValueError as error:
-        return str(error)
+def _variable_fault(name: str, value: str) -> str | None:
+    if name == "LOGNAME":
+        return "cron does not let LOGNAME be set; here too it is whoever runs the scheduler"
+    if name == "SHELL" and not value.strip():
+        return "no shell; name one, such as /bin/sh"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith("AUTOMATIONS_") or _NO_TEXT.search(value):
+        return "this name or value cannot be in a job's environment; set it in the command"
     return None
 
 
-def _with_input(command: str) -> str:
-    """The command for `sh -c`, with the standard input that cron would make of its `%`."""
-    parts = [part.replace("\\%", "%") for part in re.split(r"(?<!\\)%", command)]
-    if len(parts) == 1:
-        return parts[0]
-    text = "".join(f"{part}\n" for part in parts[1:])
-    return f"printf %s {shlex.quote(text)} | {{ {parts[0].rstrip()}\n}}"
+def _as_cron_runs(text: str) -> tuple[str, str]:
+    r"""Command and standard input of what an entry says. Source: Debian do_command.c; `\x` stays `\x` in both."""
+    found = _UP_TO_INPUT.fullmatch(text)
+    assert found
+    command = re.sub(r"\\([%\\])", r"\1", found[1])
+    stdin = re.sub(r"\\?%", lambda percent: "%" if len(percent[0]) == 2 else "\n", found[2])
+    last = stdin.rstrip("\\")[-1:]
+    return command, stdin + "\n" * (last not in ("", "\n"))
 
 
-def _telling_words(command: str) -> Iterator[str]:
-    """Names that the words of a command suggest, the most telling first."""
-    is_folder = False
-    for word in re.split(r"[\s;&|()<>]+", command):
-        base = word.rstrip("/").rpartition("/")[2].strip("\"'`").lower()
-        if is_folder or not base or base.startswith("-") or "=" in base or base in ("cd", "!", "[", "{"):
-            is_folder = base == "cd"
-        elif base not in _WRAPPERS | _INTERPRETERS and not base.isdigit():
-            found = _NAME_PART.search(re.sub(r"\.(sh|py|pl|rb|php)$", "", base))
-            if found:
-                yield found[0].replace(".", "-")
+def _words(entry: _Entry, shell: str) -> str | list[str]:
+    """A job's command. What it runs and what it reads are words of their own, so nothing has to be quoted."""
+    if entry.stdin:
+        return ["/bin/sh", "-c", _WITH_INPUT, shell, entry.command, entry.stdin]
+    return entry.command if shell == "/bin/sh" else [shell, "-c", entry.command]
 
 
-def _strings(words: list[str]) -> str:
-    return f"[{', '.join(map(_string, words))}]"
+def _programs(command: str) -> Iterator[str]:
+    """Names of the programs that a command runs, not of what only prepares or wraps them."""
+    for part in re.split(r"[;&|]+", command):
+        for word in _BEFORE_PROGRAM.sub("", part.lstrip(), count=1).split()[:1]:
+            base = _EXTENSION.sub("", word.strip("\"'`").rstrip("/").rpartition("/")[2].lower())
+            name = "-".join(re.findall(r"[a-z0-9_-]+", base)).lstrip("-_")
+            if name not in _PREPARATIONS:
+                yield name
 
 
-def _string(text: str) -> str:
-    """A TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char.isprintable() else _escape(char) for char in escaped) + '"'
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xD800 <= code < 0xE000:  # half a character is none
-        return "\N{REPLACEMENT CHARACTER}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _toml(value: str | list[str]) -> str:
+    """A TOML basic string, or an array of them."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    shown = (char if char.isprintable() else f"\\U{ord(char):08x}" for char in value.translate(_ESCAPES))
+    return '"' + "".join(shown) + '"'
 
 
 def _visible(line: str) -> str:
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+    """The line as it can stand in a comment or on a screen."""
+    return "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
