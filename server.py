@@ -26,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
 
+import msgspec
 import waitress
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from waitress.channel import HTTPChannel
@@ -35,6 +36,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import BadRequest, ServerNotImplemented
 
 from automations import claim, clock, config, control, key, locks, overview, readiness
+from automations import pause as pauses
 from automations.control import ScriptFailed, ScriptSilent
 from automations.errors import AutomationsError, ConfigError, Exit, LockBusy, SettingError
 from automations.history import Filters, History, Row
@@ -120,7 +122,8 @@ def _add_job_routes(app: Api, paths: Paths) -> None:
         except ConfigError as error:
             raise HTTPError(409, f"no job file that could be used: {error.faults[0]}") from None
         with History(paths) as history:
-            return _json(200, {"ok": True, "jobs": overview.jobs(paths, known, history, clock.read().utc)})
+            found = overview.jobs(known, pauses.read(paths), overview.record(history), clock.read().utc)
+        return _json(200, {"ok": True, "jobs": found})
 
     @app.post(f"/api/automations/jobs/{_JOB}/pause")
     def pause(job: str) -> HTTPResponse:
@@ -139,11 +142,11 @@ def _add_run_routes(app: Api, paths: Paths) -> None:
         with History(paths) as history:
             found = history.runs(_filters())
         cursor = found[-1].seq if found else None
-        return _json(200, {"ok": True, "runs": overview.rows_as_json(found), "before": cursor})
+        return _json(200, {"ok": True, "runs": found, "before": cursor})
 
     @app.get(f"/api/automations/runs/{_RUN}")
     def run(run_id: str) -> HTTPResponse:
-        return _json(200, {"ok": True, "run": overview.row_as_json(_known_run(paths, run_id))})
+        return _json(200, {"ok": True, "run": _known_run(paths, run_id)})
 
     @app.get(f"/api/automations/runs/{_RUN}/output")
     def output(run_id: str) -> HTTPResponse:
@@ -279,7 +282,7 @@ def _call(paths: Paths, *arguments: str) -> control.Answer:
 
 def _json(status: int, body: dict[str, object]) -> HTTPResponse:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return HTTPResponse(json.dumps(body), status, headers)
+    return HTTPResponse(msgspec.json.encode(body), status, headers)
 
 
 def _page(paths: Paths) -> HTTPResponse:

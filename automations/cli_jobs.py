@@ -7,6 +7,8 @@ import sys
 import time
 from datetime import datetime, timedelta
 
+import msgspec
+
 from automations import byhand, clock, config, crontab, forecast, overview, pause, text
 from automations.errors import Exit, SettingError, UnknownJob
 from automations.files import read_text
@@ -18,34 +20,24 @@ def jobs(paths: Paths, arguments: argparse.Namespace) -> int:
     """Every job, its next slot and how it went last."""
     known = byhand.known_jobs(paths)
     with History(paths) as history:
-        found = overview.jobs(paths, known, history, clock.read().utc)
+        found = overview.jobs(known, pause.read(paths), overview.record(history), clock.read().utc)
     if arguments.json:
-        return _say_json(jobs=found)
+        return _say_json(jobs=msgspec.to_builtins(found))
     print(text.table(("JOB", "SCHEDULE", "NEXT", "LAST", "WHEN", "STATE"), [_job_line(entry) for entry in found]))
     return Exit.OK
 
 
-def _job_line(entry: dict[str, object]) -> tuple[object, ...]:
-    last = entry["last"] if isinstance(entry["last"], dict) else {}
-    upcoming = str(entry["next"]) if entry["next"] else None
-    ended = last.get("ended") or last.get("due")
-    return (
-        entry["name"],
-        entry["schedule"],
-        text.local(upcoming),
-        last.get("outcome", "–"),
-        text.local(ended),
-        _state(entry),
-    )
+def _job_line(job: overview.JobView) -> tuple[object, ...]:
+    outcome, ended = (job.last.outcome, job.last.ended or job.last.due) if job.last else ("–", None)
+    return job.name, job.schedule, text.local(job.next), outcome, text.local(ended), _state(job)
 
 
-def _state(entry: dict[str, object]) -> str:
-    paused = entry["paused"]
-    if isinstance(paused, dict):
-        return f"paused until {text.local(paused['until'])}" if paused["until"] else "paused"
-    if not entry["enabled"]:
+def _state(job: overview.JobView) -> str:
+    if job.paused:
+        return f"paused until {text.local(job.paused.until)}" if job.paused.until else "paused"
+    if not job.enabled:
         return "disabled"
-    return "running" if entry["running"] else ""
+    return "running" if job.running else ""
 
 
 def upcoming(paths: Paths, arguments: argparse.Namespace) -> int:
@@ -118,7 +110,7 @@ def pause_job(paths: Paths, arguments: argparse.Namespace) -> int:
     prepare_logs(paths)
     made = pause.pause(paths, job, now, until, arguments.note)
     if arguments.json:
-        return _say_json(job=job, paused=overview.pause_as_json(made))
+        return _say_json(job=job, paused=msgspec.to_builtins(overview.pause_view(made)))
     print(f"{job}: {made}; next: run_automations.sh resume {job}")
     return Exit.OK
 

@@ -5,7 +5,9 @@ import json
 import sys
 import time
 
-from automations import byhand, claim, overview, text
+import msgspec
+
+from automations import byhand, claim, text
 from automations.errors import Exit, UnknownRun
 from automations.history import Filters, History, Row
 from automations.output import Output
@@ -19,7 +21,7 @@ def runs(paths: Paths, arguments: argparse.Namespace) -> int:
     with History(paths) as history:
         found = history.runs(_filters(arguments))
     if arguments.json:
-        return _say_json(runs=overview.rows_as_json(found))
+        return _say_json(runs=msgspec.to_builtins(found))
     print(text.table(("RUN", "OUTCOME", "EXIT", "TOOK", "BEGAN", "REASON"), [_run_line(row) for row in found]))
     return Exit.OK
 
@@ -40,7 +42,7 @@ def search(paths: Paths, arguments: argparse.Namespace) -> int:
     with History(paths) as history:
         found = history.search(_filters(arguments))
     if arguments.json:
-        hits = [{"run": overview.row_as_json(hit.row), "snippet": _plain(hit.snippet)} for hit in found]
+        hits = [{"run": msgspec.to_builtins(hit.row), "snippet": _plain(hit.snippet)} for hit in found]
         return _say_json(hits=hits)
     lines = [(hit.row.run_id, hit.row.outcome, _plain(hit.snippet).replace("\n", " ")) for hit in found]
     print(text.table(("RUN", "OUTCOME", "OUTPUT"), lines))

@@ -11,6 +11,8 @@ import re
 from datetime import datetime
 from typing import NamedTuple, Self
 
+from msgspec import Struct
+
 from automations import clock
 from automations.index import Index
 from automations.indexing import as_text
@@ -20,7 +22,7 @@ _MOST = 2**63 - 1  # what SQLite can count to
 _BEFORE, _AFTER = 60, 100  # characters of a line, around the place of a hit
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True):
     """One run, or a range of slots that did not run. Times as in the journal; `outcome` is None until it has one."""
 
     run_id: str
@@ -40,7 +42,7 @@ class Row(NamedTuple):
     seq: int
 
 
-_COLUMNS = ", ".join(f"runs.{name}" for name in Row._fields)
+_COLUMNS = ", ".join(f"runs.{name}" for name in Row.__struct_fields__)
 
 
 class Hit(NamedTuple):

@@ -1,39 +1,120 @@
-"""What the faces show of jobs and slots, as plain values for JSON: one reading for command line, API and screens."""
+"""What the faces show, as typed values that are JSON as they stand: one reading for command line, API and screens."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from cronsim import CronSim
+from msgspec import Struct
 
 from automations import clock, forecast
+from automations.coverage import Coverage
 from automations.history import Filters, History, Row
 from automations.model import Job
-from automations.paths import Paths
-from automations.pause import Pause, read
+from automations.pause import Pause
+from automations.promises import Promises
 from automations.schedule import ALIASES
+from automations.verdict import Verdict
+from automations.vitals import Vitals
 
 
-def jobs(paths: Paths, known: Mapping[str, Job], history: History, now: datetime) -> list[dict[str, object]]:
-    """Every job: when it is next due, how it went last, whether it is paused or runs at this moment."""
-    paused, last, durations = read(paths), history.last(), history.durations()
-    running = history.runs(Filters(outcome="running", limit=1000))
-    return [
-        {
-            "name": job.name,
-            "description": job.description,
-            "schedule": job.schedule_text,
-            "in_words": in_words(job, now),
-            "timezone": job.timezone,
-            "enabled": job.enabled,
-            "group": job.group,
-            "next": next_due(job, paused.get(job.name), now),
-            "paused": pause_as_json(paused.get(job.name)),
-            "running": [row.run_id for row in running if row.job == job.name],
-            "last": row_as_json(last[job.name]) if job.name in last else None,
-            "durations_s": durations.get(job.name, []),
-        }
+class PauseView(Struct, frozen=True):
+    """A pause, its times as text."""
+
+    since: str
+    until: str | None
+    note: str
+
+
+class JobView(Struct, frozen=True):
+    """A job: when it is next due, how it went last, whether it is paused or runs at this moment."""
+
+    name: str
+    description: str
+    schedule: str
+    in_words: str
+    timezone: str
+    enabled: bool
+    group: str
+    next: str | None
+    paused: PauseView | None
+    running: tuple[str, ...]
+    last: Row | None
+    durations_s: tuple[float, ...]
+
+
+class ConfigView(Struct, frozen=True):
+    """The job file: the hash of the one in force, and the faults of the one that is there, if it is refused."""
+
+    hash: str
+    faults: tuple[str, ...] = ()
+
+
+class JournalView(Struct, frozen=True):
+    """The journal: its size, and how many lines of the part that was read do not hold."""
+
+    bytes: int
+    breaks: int = 0
+
+
+class HostView(Struct, frozen=True):
+    """The machine: load of the last minute, free bytes where `logs/` is, free memory; None where unknown."""
+
+    load: float | None = None
+    disk_free_bytes: int | None = None
+    memory_free_bytes: int | None = None
+
+
+class Overview(Struct, frozen=True):
+    """All that a screen needs, read at one moment."""
+
+    at: datetime
+    vitals: Vitals
+    verdict: Verdict
+    coverage: Coverage
+    promises: Promises
+    jobs: tuple[JobView, ...]
+    config: ConfigView
+    journal: JournalView
+    host: HostView
+
+
+class Record(NamedTuple):
+    """What the history knows of each job: its last row, its last durations, its open runs."""
+
+    last: Mapping[str, Row] = {}
+    durations: Mapping[str, list[float]] = {}
+    running: Mapping[str, tuple[str, ...]] = {}
+
+
+def record(history: History) -> Record:
+    """Ask the history for what the job list shows."""
+    running: dict[str, tuple[str, ...]] = {}
+    for row in history.runs(Filters(outcome="running", limit=1000)):
+        running[row.job] = (*running.get(row.job, ()), row.run_id)
+    return Record(history.last(), history.durations(), running)
+
+
+def jobs(known: Mapping[str, Job], paused: Mapping[str, Pause], found: Record, now: datetime) -> tuple[JobView, ...]:
+    """Every job of the job file, in its order."""
+    return tuple(
+        JobView(
+            name=job.name,
+            description=job.description,
+            schedule=job.schedule_text,
+            in_words=in_words(job.schedule_text, job.timezone),
+            timezone=job.timezone,
+            enabled=job.enabled,
+            group=job.group,
+            next=next_due(job, paused.get(job.name), now),
+            paused=pause_view(paused.get(job.name)),
+            running=found.running.get(job.name, ()),
+            last=found.last.get(job.name),
+            durations_s=tuple(found.durations.get(job.name, ())),
+        )
         for job in known.values()
-    ]
+    )
 
 
 def next_due(job: Job, pause: Pause | None, now: datetime) -> str | None:
@@ -47,36 +128,26 @@ def next_due(job: Job, pause: Pause | None, now: datetime) -> str | None:
     return clock.iso(due) if due else None
 
 
-def in_words(job: Job, now: datetime) -> str:
+@lru_cache(maxsize=4096)
+def in_words(schedule: str, timezone: str) -> str:
     """The schedule as a sentence."""
-    if job.schedule_text.startswith("every "):
-        return job.schedule_text
-    zone = "" if job.timezone == "UTC" else f", {job.timezone}"
-    return "; ".join(_explained(text, now) for text in job.schedule_text.split(" · ")) + zone
+    if schedule.startswith("every "):
+        return schedule
+    zone = "" if timezone == "UTC" else f", {timezone}"
+    return "; ".join(_explained(text) for text in schedule.split(" · ")) + zone
 
 
-def _explained(expression: str, now: datetime) -> str:
+def _explained(expression: str) -> str:
     if expression == "@reboot":
         return "At each start of the scheduler"
-    return str(CronSim(ALIASES.get(expression, expression), now).explain())
+    return str(CronSim(ALIASES.get(expression, expression), datetime(2000, 1, 1)).explain())
 
 
-def pause_as_json(pause: Pause | None) -> dict[str, object] | None:
+def pause_view(pause: Pause | None) -> PauseView | None:
     """A pause with its times as text."""
     if pause is None:
         return None
-    until = clock.iso(pause.until) if pause.until else None
-    return {"since": clock.iso(pause.since), "until": until, "note": pause.note}
-
-
-def row_as_json(row: Row) -> dict[str, object]:
-    """A run or a settled slot, all of its fields."""
-    return row._asdict()
-
-
-def rows_as_json(rows: Iterable[Row]) -> list[dict[str, object]]:
-    """Runs and settled slots, newest first as they came."""
-    return [row_as_json(row) for row in rows]
+    return PauseView(clock.iso(pause.since), clock.iso(pause.until) if pause.until else None, pause.note)
 
 
 def difference_as_json(found: forecast.Difference) -> dict[str, object]:

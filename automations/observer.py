@@ -1,0 +1,201 @@
+"""Keeps up with one home and says what is to be seen there, for the screens and for the API. Changes nothing.
+
+Rules:
+- The first look reads the journal's last mebibyte only, so that it costs the same however long the journal is; `reach`
+  then reads the last 24 hours. After that each look reads what is new.
+- Only believable lines count; lines that do not hold are counted.
+- What the history knows is handed in: it may have to be built first, and no look waits for that.
+
+One thread at a time.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from automations import config, coverage, locks, pause, promises, verdict, vitals, why
+from automations.config import in_force
+from automations.coverage import Coverage, Life, Present
+from automations.errors import ConfigError, JournalError, UnknownJob
+from automations.files import stamp
+from automations.model import Job
+from automations.overview import ConfigView, HostView, JournalView, Overview, Record, jobs
+from automations.paths import Paths, tick_s
+from automations.promises import Ledger
+from automations.reading import BLOCK_BYTES, Chain, JournalFile, entries_between, whole_lines
+from automations.verdict import Ends, Facts
+from automations.vitals import State, Vitals
+from automations.why import Answer
+
+DAY = timedelta(hours=24)
+WEEK = timedelta(days=7)
+_EVENTS = coverage.EVENTS | promises.EVENTS | verdict.EVENTS
+_BEFORE, _AFTER = timedelta(minutes=30), timedelta(hours=26)  # of a slot, where its entries are looked for
+_WHY_BYTES = 256 << 20
+_MOST_BYTES = 1 << 40
+
+
+class Observer:
+    """What one home looks like, look by look."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._tick_s = tick_s()
+        self._file: JournalFile | None = None
+        self._chain = Chain()
+        self._looked_at: tuple[tuple[int, ...] | None, ...] = ()
+        self._known: Mapping[str, Job] = {}
+        self._config = ConfigView("")
+        self._host = HostView()
+        self._usage: tuple[float | None, int | None] = (None, None)
+        self._first_place = 0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._life, self._ledger, self._ends = Life(), Ledger(), Ends()
+
+    def look(self, now: datetime, record: Record = Record()) -> Overview:  # noqa: B008  (it is immutable)
+        """What is to be seen now."""
+        unreadable = self._unreadable()
+        self._read_jobs()
+        seen = vitals.look(self._paths, self._tick_s)
+        seen = _with_usage(seen, *self._usage) if unreadable is None else _unreadable(seen, unreadable)
+        covered = self._life.coverage(now - DAY, now, self._tick_s, self._present(seen))
+        kept = self._ledger.promises(now - DAY)
+        paused = pause.read(self._paths) if seen.state is not State.UNREADABLE else {}
+        breaks = len(self._chain.breaks)
+        facts = Facts(seen, covered, kept, self._ends.since(now - DAY), list(self._known), self._config.faults, breaks)
+        return Overview(
+            at=now,
+            vitals=seen,
+            verdict=verdict.judge(facts),
+            coverage=covered,
+            promises=kept,
+            jobs=jobs(self._known, paused, record, now),
+            config=self._config,
+            journal=JournalView(self._file.size() if self._file else 0, breaks),
+            host=self._host,
+        )
+
+    def reach(self, now: datetime) -> None:
+        """Read the last 24 hours, when the first look did not go back so far."""
+        if self._file is None or not self._started_within(now - DAY):
+            return
+        self._begin_anew()
+        self._chain = Chain(place=self._file.place_of(now - DAY))
+        self._read_on()
+
+    def _started_within(self, moment: datetime) -> bool:
+        first = self._life.first()
+        return self._first_place > 0 and (first is None or first > moment)
+
+    def forget(self, now: datetime) -> None:
+        """Let go of what is older than a day."""
+        for memory in (self._life, self._ledger, self._ends):
+            memory.forget_before(now - DAY)
+
+    def week(self, now: datetime) -> Coverage:
+        """The coverage of the last seven days."""
+        life = Life()
+        if self._file:
+            for entry in entries_between(self._file, now - WEEK, now, coverage.EVENTS, _MOST_BYTES):
+                life.take(entry)
+        present = self._present(vitals.look(self._paths, self._tick_s))
+        return life.coverage(now - WEEK, now, self._tick_s, present)
+
+    def why(self, name: str, at: datetime, now: datetime) -> Answer:
+        """Why the job ran, or did not, at its last slot before `at`. Raises UnknownJob."""
+        job = self.job(name)
+        if job is None:
+            raise UnknownJob(f"no job {name!r} in {self._paths.config}; there are: {' '.join(self._known) or 'none'}")
+        due = why.slot_before(job, at)
+        life, around = Life(), []
+        if self._file and due:
+            events = coverage.EVENTS | why.EVENTS
+            for entry in entries_between(self._file, due - _BEFORE, min(now, due + _AFTER), events, _WHY_BYTES):
+                life.take(entry)
+                around.append(entry)
+        present = self._present(vitals.look(self._paths, self._tick_s))
+        covered = life.coverage(due - _BEFORE if due else now, now, self._tick_s, present)
+        asked = why.Question(job, at, now, covered, pause.read(self._paths).get(name))
+        return why.explain(asked, due, [entry for entry in around if str(entry["event"]).encode() in why.EVENTS])
+
+    def measure(self, host: HostView, cpu_percent: float | None, memory_bytes: int | None) -> None:
+        """Take over what somebody else measured."""
+        self._host, self._usage = host, (cpu_percent, memory_bytes)
+
+    def job(self, name: str) -> Job | None:
+        """A job of the job file in force."""
+        self._read_jobs()
+        return self._known.get(name)
+
+    def _present(self, seen: Vitals) -> Present:
+        return Present(seen.state in (State.RUNNING, State.STALLED), locks.boot_id())
+
+    def _unreadable(self) -> str | None:
+        """Read what is new in the journal. Returns why it cannot be read; None when it can."""
+        try:
+            self._follow()
+        except JournalError as error:
+            if os.path.lexists(self._paths.journal):
+                return str(error)
+        return None
+
+    def _follow(self) -> None:
+        if self._file is None:
+            self._open()
+        assert self._file is not None
+        if self._file.size() < self._chain.place:  # cut: what was read is not there any more
+            self._file.close()
+            self._file = None
+            self._begin_anew()
+            return self._follow()
+        self._read_on()
+        if not self._file.is_current():
+            self._file.close()
+            self._file = None
+            prev = self._chain.prev
+            self._open(prev)
+            self._read_on()
+        return None
+
+    def _open(self, prev: str = "") -> None:
+        """Open the journal at its last part; at its beginning when it takes the place of one that was followed."""
+        self._file = JournalFile(self._paths.journal)
+        place = 0 if prev else max(0, self._file.size() - BLOCK_BYTES)
+        self._first_place = place
+        breaks = self._chain.breaks
+        self._chain = Chain(prev, place)
+        self._chain.breaks = breaks if prev else []
+
+    def _read_on(self) -> None:
+        assert self._file is not None
+        while content := whole_lines(self._file.read(self._chain.place, BLOCK_BYTES)):
+            for entry in self._chain.entries(content, _EVENTS):
+                for memory in (self._life, self._ledger, self._ends):
+                    memory.take(entry)
+
+    def _read_jobs(self) -> None:
+        """Read the job file when it has changed; what is in force, when that one is refused."""
+        paths = self._paths
+        looked_at = (stamp(paths.config), stamp(paths.log("configs")))
+        if looked_at == self._looked_at:
+            return
+        self._looked_at = looked_at
+        try:
+            found, _ = config.load(paths.config, paths.project)
+            self._known, self._config = found.jobs, ConfigView(found.hash)
+        except ConfigError as error:
+            good = in_force(paths.config, paths.project, paths.log("configs"))
+            self._known = good.jobs if good else {}
+            self._config = ConfigView(good.hash if good else "", tuple(error.faults))
+
+
+def _with_usage(seen: Vitals, cpu_percent: float | None, memory_bytes: int | None) -> Vitals:
+    return replace(seen, cpu_percent=cpu_percent, memory_bytes=memory_bytes)
+
+
+def _unreadable(seen: Vitals, reason: str) -> Vitals:
+    return Vitals(State.UNREADABLE, seen.pid, want=seen.want, watchdog=seen.watchdog, reason=reason)
