@@ -1,12 +1,14 @@
-"""`python -m tui`: the dashboard of this machine's home, or of another machine's API.
+"""The dashboard of this machine's home, or of another machine's API: `run_automations.sh tui`, `python -m tui`.
 
-Usage: python -m tui [--home DIR | --url URL] [--readonly]. Exit: 0 left with q; 128 + signal; where there is no terminal
-to draw on, the facts as text and the exit code of `status`: 0 running, 3 stopped, 1 dead.
+Usage: [--home DIR | --url URL [--key-file FILE]] [--readonly]. Exit: 0 left with q; 128 + signal; where there is no
+terminal to draw on, the facts as text and the exit code of `status`: 0 running, 3 stopped, 1 dead.
 """
 
 import argparse
 import os
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # also when run isolated
 
 from automations import clock
 from automations.errors import AutomationsError, Exit

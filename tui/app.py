@@ -30,6 +30,7 @@ from tui.source import Source
 from tui.watch import Watcher
 
 LOOK_S = 1.0
+LEAST_LOOK_S = 0.4  # between two looks: a busy journal is read for its lines, not for the overview
 THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")  # the last two are the terminal's own colours
 CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
 _Result = TypeVar("_Result")
@@ -60,8 +61,9 @@ class Dashboard(App[int]):
         self.lost = ""
         self.under_way = ""
         self._looks, self._past, self._doing = Backroom("looks"), Backroom("history"), Backroom("commands")
-        self._is_looking = self._look_again = False
-        self._ended: object = None
+        self._is_looking = False
+        self._looked_at = 0.0
+        self._runs = -1
         self._watcher: Watcher | None = None
         if settings.theme in self.available_themes:
             self.theme = settings.theme
@@ -124,8 +126,7 @@ class Dashboard(App[int]):
         page = self._page()
         if page and (not names or "scheduler.log" in names):
             self.run_worker(page.catch_up(), group="catch_up", exit_on_error=False)
-        self._look_again = self._is_looking
-        if not self._is_looking:
+        if not self._is_looking and clock.read().mono - self._looked_at >= LEAST_LOOK_S:
             self.run_worker(self._look(), group="look", exit_on_error=False)
 
     def _page(self) -> Page | None:
@@ -137,16 +138,12 @@ class Dashboard(App[int]):
             seen = await self._attempt(self.source.look)
             if seen is not None:
                 self.seen, self.lost = seen, ""
-                ended = (seen.journal.bytes, [job.name for job in seen.jobs])
-                if ended != self._ended:
-                    self._ended = ended
+                if seen.journal.runs != self._runs:
+                    self._runs = seen.journal.runs
                     self.run_worker(self._record(), group="record", exclusive=True, exit_on_error=False)
             self._draw()
         finally:
-            self._is_looking = False
-        if self._look_again:
-            self._look_again = False
-            self._changed(set())
+            self._is_looking, self._looked_at = False, clock.read().mono
 
     async def _attempt(self, question: Callable[[], _Result]) -> _Result | None:
         """Ask; an answer that does not come is told, and the last one stays on screen."""

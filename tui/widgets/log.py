@@ -14,6 +14,7 @@ from datetime import date
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.reactive import reactive
 from textual.strip import Strip
 
@@ -24,13 +25,14 @@ from tui import lines, words
 from tui.backroom import Backroom
 from tui.lines import Span
 from tui.messages import Failed, OpenRun
-from tui.pages import PIECE_BYTES, Filter, Line, Pages, Window
+from tui.pages import KEPT_BYTES, PIECE_BYTES, Filter, Line, Pages, Window
 from tui.widgets.toned import Toned
 
 FIRST_BYTES = 64 * 1024
 JUMP_BYTES = 1 << 20  # a follower that is farther behind than this goes straight to the end
 SCAN_BYTES = 1 << 20
 _CACHED = 2000
+_NO_LINE = b""  # where there are fewer lines than rows
 
 
 class LogView(Toned, can_focus=True):
@@ -60,7 +62,9 @@ class LogView(Toned, can_focus=True):
         self._reading = asyncio.Lock()
         self._pages: Pages | None = None
         self._window = self._fresh()
-        self._strips: dict[tuple[Line, date], Strip] = {}
+        self._drawn: dict[tuple[Line, str, bool], Strip] = {}
+        self._titled: tuple[object, Strip] = (None, Strip([]))
+        self._looks: tuple[int, int, bool, date | None] = (0, 0, False, None)
         self._top = self._cursor = self._left = 0
         self._new = 0
         self._written = 0
@@ -319,7 +323,7 @@ class LogView(Toned, can_focus=True):
 
     @property
     def _height(self) -> int:
-        return max(1, self.size.height)
+        return max(1, self.size.height - 1)  # the first row is the title
 
     def _to_end(self) -> None:
         self._cursor = max(0, self._count - 1)
@@ -427,12 +431,18 @@ class LogView(Toned, can_focus=True):
             self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        if event.y < self._height:
-            self.following = self.following and self._top + event.y >= self._count - 1
-            self._cursor = self._top + event.y
+        if 0 < event.y <= self._height:
+            self._cursor = self._top + event.y - 1
+            self.following = self.following and self._cursor >= self._count - 1
             self._show_cursor()
             if event.chain > 1:
                 self.action_open()
+
+    def on_focus(self) -> None:
+        self._draw()
+
+    def on_blur(self) -> None:
+        self._draw()
 
     def on_resize(self) -> None:
         if self.following:
@@ -444,7 +454,6 @@ class LogView(Toned, can_focus=True):
 
     async def watch_raw(self) -> None:
         """Raw or for people: other lines, around the same place."""
-        self._strips.clear()
         if not self._pages:
             return
         line = self.line_at_cursor()
@@ -459,11 +468,55 @@ class LogView(Toned, can_focus=True):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._strips.clear()
+        self._drawn.clear()
 
     def _draw(self) -> None:
-        self.entitle(f" {self._title} ─ {self._state()} ")
+        """Draw anew. What a line looks like is kept: most of the lines were on screen before."""
+        looks = (self.size.width, self._left, self.raw, clock.read().utc.astimezone().date())
+        if looks != self._looks or len(self._drawn) > _CACHED:
+            self._looks = looks
+            self._drawn.clear()
         self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """As the base class, without its work for borders and paddings, of which there are none here."""
+        background = self.background_colors[1]
+        strips = [self.render_line(y) for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        return strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
+
+    def render_line(self, y: int) -> Strip:
+        if y == 0:
+            return self._title_line()
+        number = self._top + y - 1
+        if number < len(self._window.lines):
+            line = self._window.lines[number]
+        else:
+            line = Line(-1, self._window.rest[:KEPT_BYTES] if number < self._count else _NO_LINE)
+        key = (line, self._bar(y - 1), number == self._cursor and self.has_focus)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = self._drawn[key] = self._drawing_of(*key)
+        return strip
+
+    def _drawing_of(self, line: Line, bar: str, is_chosen: bool) -> Strip:
+        base, width = self.rich_style, self.size.width - 1
+        shown = self.strip(self._spans(line)).crop_extend(self._left, self._left + width, base)
+        if is_chosen:
+            shown = shown.apply_style(self.tone("cursor"))
+        return Strip([*shown, Segment(bar, base + self.tone("bar" if bar == "█" else "dim"))], width + 1)
+
+    def _title_line(self) -> Strip:
+        """What it is, and in which state; a line across, in the colour of the focus."""
+        key = (f"{self._title} ─ {self._state()}", self.has_focus)
+        if key != self._titled[0]:
+            tone = "focus" if self.has_focus else "line"
+            words_of = Span(f" {key[0]} ", "job" if self.has_focus else "dim")
+            rest = max(0, self.size.width - len(words_of.text) - 1)
+            strip = self.strip([Span("─", tone), words_of, Span("─" * rest, tone)])
+            self._titled = (key, strip)
+        return self._titled[1].crop_extend(0, self.size.width, self.rich_style)
 
     def _state(self) -> str:
         state = "following" if self.following else "paused"
@@ -481,49 +534,22 @@ class LogView(Toned, can_focus=True):
     def _share(self, place: int) -> str:
         return f"{100 * max(0, place) / self._written:.0f} % of {words.size(self._written)}" if self._written else ""
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width - 1
-        number = self._top + y
-        if number < len(self._window.lines):
-            strip = self._strip_of(self._window.lines[number])
-        elif number < self._count:
-            strip = self._strip_of(Line(0, self._window.rest[: lines.MOST_BYTES]))
-        else:
-            strip = self._empty(y)
-        shown = strip.crop_extend(self._left, self._left + width, self.rich_style)
-        if number == self._cursor and self.has_focus and self._count:
-            shown = shown.apply_style(self.tone("cursor"))
-        return Strip([*shown, self._bar(y)])
-
-    def _empty(self, y: int) -> Strip:
-        if y or self._count:
-            return self.strip([])
-        told = "no line fits the filter" if self._filter else "nothing written yet"
-        return self.strip([Span(f"  {told}", "dim")])
-
-    def _strip_of(self, line: Line) -> Strip:
-        key = (line, clock.read().utc.astimezone().date())
-        strip = self._strips.get(key)
-        if strip is None:
-            if len(self._strips) > _CACHED:
-                self._strips.clear()
-            strip = self._strips[key] = self.strip(self._spans(line, key[1]))
-        return strip
-
-    def _spans(self, line: Line, today: date) -> list[Span]:
+    def _spans(self, line: Line) -> list[Span]:
+        if line.content is _NO_LINE:
+            told = "no line fits the filter" if self._filter else "nothing written yet"
+            return [] if self._count else [Span(f"  {told}", "dim")]
         if line.place < 0 and line.content.startswith("──".encode()):
             return [Span(line.content.decode(), "warn")]
         if self.raw or not self._is_journal:
             return lines.raw(line.content)
-        return lines.entry(line.content, today, line.count)
+        return lines.entry(line.content, self._looks[3], line.count)
 
-    def _bar(self, y: int) -> Segment:
+    def _bar(self, y: int) -> str:
         """Where in the whole file the screen is."""
-        height, base = self._height, self.rich_style
+        height = self._height
         if self._window.start == 0 and self._count <= height and not self._filter:
-            return Segment(" ", base)
+            return " "
         at = 1.0
         if not self.following and self._written and self._top < len(self._window.lines):
             at = min(1.0, max(0, self._window.lines[self._top].place) / self._written)
-        thumb = min(height - 1, int(at * height))
-        return Segment("█" if y == thumb else "│", base + self.tone("bar" if y == thumb else "dim"))
+        return "█" if y == min(height - 1, int(at * height)) else "│"

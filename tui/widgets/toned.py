@@ -21,7 +21,7 @@ TONES = ("plain", "dim", "time", "job", "good", "warn", "bad", "accent")
 class Toned(Widget):
     """A widget that draws spans. The colours of the tones are in `app.tcss`."""
 
-    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES} | {"tone--cursor", "tone--bar"}
+    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES} | {"tone--cursor", "tone--bar", "tone--line", "tone--focus"}
 
     _entitled = ""
 
