@@ -25,13 +25,13 @@ from automations.model import Job
 from automations.overview import ConfigView, HostView, JournalView, Overview, Record, jobs
 from automations.paths import Paths, tick_s
 from automations.pause import Pause
-from automations.promises import Ledger
-from automations.reading import BLOCK_BYTES, Chain, JournalFile, entries_from
+from automations.promises import Ledger, Promises
+from automations.reading import Chain, JournalFile, entries_from
 from automations.verdict import Ends, Facts
 from automations.vitals import State, Vitals
 from automations.why import Answer
 
-FIRST_BYTES = 256 * 1024
+FIRST_BYTES = 64 * 1024
 DAY = timedelta(hours=24)
 WEEK = timedelta(days=7)
 _EVENTS = coverage.EVENTS | promises.EVENTS | verdict.EVENTS
@@ -56,6 +56,8 @@ class Observer:
         self._host = HostView()
         self._usage: tuple[float | None, int | None] = (None, None)
         self._first_place = 0
+        self._read_by: tuple[object, ...] = ()
+        self._reading: tuple[Coverage, Promises]
         self._runs = 0
         self._begin_anew()
 
@@ -73,8 +75,7 @@ class Observer:
         unreadable = unreadable or refused
         seen = vitals.look(self._paths, self._tick_s)
         seen = _with_usage(seen, *self._usage) if unreadable is None else _unreadable(seen, unreadable)
-        covered = self._life.coverage(now - DAY, now, self._tick_s, self._present(seen))
-        kept = self._ledger.promises(now - DAY)
+        covered, kept = self._readings(now, seen)
         breaks = len(self._chain.breaks)
         facts = Facts(seen, covered, kept, self._ends.since(now - DAY), list(self._known), self._config.faults, breaks)
         return Overview(
@@ -88,6 +89,14 @@ class Observer:
             journal=JournalView(self._file.size() if self._file and self._file.is_current() else 0, breaks, self._runs),
             host=self._host,
         )
+
+    def _readings(self, now: datetime, seen: Vitals) -> tuple[Coverage, Promises]:
+        """Coverage and promises: read anew when something was written, the state changed, or a minute went by."""
+        known_by = (self._chain.place, id(self._life), seen.state, int(now.timestamp() // self._tick_s))
+        if known_by != self._read_by:
+            covered = self._life.coverage(now - DAY, now, self._tick_s, self._present(seen))
+            self._read_by, self._reading = known_by, (covered, self._ledger.promises(now - DAY))
+        return self._reading
 
     def reach(self, now: datetime) -> None:
         """Read the last 24 hours, when the first look did not go back so far."""
@@ -196,7 +205,7 @@ class Observer:
     def _open(self, prev: str = "") -> None:
         """Open the journal at its last part; at its beginning when it takes the place of one that was followed."""
         self._file = JournalFile(self._paths.journal)
-        place = 0 if prev else self._file.line_from(self._file.size() - BLOCK_BYTES)
+        place = 0 if prev else self._file.line_from(self._file.size() - FIRST_BYTES)
         self._first_place = place
         breaks = self._chain.breaks if prev else []
         self._chain = Chain(prev, place)

@@ -1,6 +1,6 @@
 """The terminal dashboard on a real pseudo-terminal: first frame, append to screen, idle cost, a flood, memory.
 
-Usage: bench_tui.py [GIGABYTES]    (default 10: the size of the large journal, written to a temporary folder). Linux only.
+Usage: bench_tui.py [GIGABYTES]    (default 10: the size of the large journal, in a temporary folder). Linux only.
 The floor of the first frame is a bare Textual app with one table, one log and a footer, in the same run, in turn.
 """
 
@@ -26,9 +26,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from automations import clock
-from automations.journal import Entry, Journal
-from tests import sample
+from automations import clock  # noqa: E402
+from automations.journal import Entry, Journal  # noqa: E402
+from tests import sample  # noqa: E402
 
 ROUNDS, APPENDS, COLUMNS, LINES = 7, 60, 120, 40
 BARE = """
@@ -127,7 +127,10 @@ def compare(home: str, label: str) -> None:
     """Ours, with a job of the home and a line of its journal on screen, and the bare app, in turn."""
     ours, bare = [], []
     for number in range(ROUNDS + 1):
-        found = (first_frame(TUI, home, rb"(?s)sync-mail.*ticks"), first_frame([sys.executable, "-I", "-c", BARE], home, rb"(?s)job-8.*line 39|line 39.*job-8"))
+        found = (
+            first_frame(TUI, home, rb"(?s)sync-mail.*ticks"),
+            first_frame([sys.executable, "-I", "-c", BARE], home, rb"(?s)job-8.*line 39|line 39.*job-8"),
+        )
         if number:  # the first round warms the caches
             ours.append(found[0])
             bare.append(found[1])
@@ -151,7 +154,8 @@ def append_to_screen(home: sample.Sample) -> None:
             delays.append(screen.until(f"{number:03d}-end".encode(), 5) - began)
             screen.idle(0.2)
     delays.sort()
-    print(f"append to screen       median {1000 * statistics.median(delays):.0f} ms, 95 % within {1000 * delays[int(0.95 * len(delays))]:.0f} ms")
+    median, most = statistics.median(delays), delays[int(0.95 * len(delays))]
+    print(f"append to screen       median {1000 * median:.0f} ms, 95 % within {1000 * most:.0f} ms")
 
 
 def idle_cost(home: sample.Sample, seconds: float = 20.0) -> None:
@@ -167,7 +171,8 @@ def idle_cost(home: sample.Sample, seconds: float = 20.0) -> None:
             journal.append(Entry("error", {"where": "bench", "message": f"line {number}"}))
             screen.idle(max(0.0, began + (number + 1) / 10 - time.perf_counter()))
         busy = screen.cpu_s() - before
-        print(f"idle                   {100 * quiet / seconds:.2f} % of a core; with 10 lines/s {100 * busy / seconds:.2f} %; {screen.memory_mb():.0f} MB")
+        print(f"idle                   {100 * quiet / seconds:.2f} % of a core")
+        print(f"with 10 lines/s        {100 * busy / seconds:.2f} % of a core, {screen.memory_mb():.0f} MB")
 
 
 def flood(home: sample.Sample) -> None:
@@ -187,19 +192,23 @@ def flood(home: sample.Sample) -> None:
                 screen.press(b"\r")
             screen.idle(max(0.0, began + (batch + 1) / 20 - time.perf_counter()))
         took = time.perf_counter() - began
-        print(f"flood of 20,000 lines  in {took:.1f} s: a key is answered within {1000 * max(answers):.0f} ms at worst, median {1000 * statistics.median(answers):.0f} ms")
+        median, most = statistics.median(answers), max(answers)
+        print(
+            f"20,000 lines in {took:.1f} s   a key is answered in {1000 * median:.0f} ms, {1000 * most:.0f} ms at worst"
+        )
 
 
 def large(folder: Path, gigabytes: float) -> sample.Sample:
     """A home whose journal has that many gigabytes of older lines before its day."""
     home = sample.day(folder, clock.read().utc)
-    day = Path(home.paths.journal).read_bytes()
-    old = (clock.read().utc - timedelta(days=40)).strftime("%Y-%m-%dT%H:%M").encode()
-    line = b'{"ts":"%s:00.001Z","event":"tick","next":{"brief":"2026-01-01T08:00:00.000Z"},"mono":1.0,"boot_s":1.0,"seq":1,"prev":"0000000000000000"}\n'
+    day, begin = Path(home.paths.journal).read_bytes(), clock.read().utc - timedelta(days=40)
+    tick = (
+        '{{"ts":"{}:00.001Z","event":"tick","next":{{}},"mono":1.0,"boot_s":1.0,"seq":1,"prev":"0000000000000000"}}\n'
+    )
     with open(home.paths.journal, "wb") as file:
         for number in range(int(gigabytes * 1024)):
-            moment = (clock.read().utc - timedelta(days=40) + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M").encode()
-            file.write((line % moment) * ((1 << 20) // len(line % old)))
+            line = tick.format((begin + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M")).encode()
+            file.write(line * ((1 << 20) // len(line)))
         file.write(day)
     return home
 

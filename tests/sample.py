@@ -69,7 +69,14 @@ schedule = "5 * * * *"
 command = ["photos", "index", "--new"]
 group = "disk"
 """
-USUAL_S = {"sync-mail": 6.0, "backup": 540.0, "index-photos": 75.0, "certificates": 12.0, "invoices": 3.0, "report": 1.4}
+USUAL_S = {
+    "sync-mail": 6.0,
+    "backup": 540.0,
+    "index-photos": 75.0,
+    "certificates": 12.0,
+    "invoices": 3.0,
+    "report": 1.4,
+}
 
 
 class Sample:
@@ -79,7 +86,7 @@ class Sample:
         self.paths = Paths(str(folder), PROJECT)
         self.now = now
         self.jobs = parse(jobs.encode(), "automations.toml", str(folder), PROJECT).jobs
-        self._chance = random.Random(seed)  # noqa: S311
+        self._chance = random.Random(seed)
         self._seq, self._prev = 0, FIRST_PREV
         self._lines: list[bytes] = []
         self._pid, self._boot, self._slept_s = 4123, locks.boot_id(), 0.0
@@ -181,7 +188,12 @@ def day(folder: Path, now: datetime, jobs: str = JOBS) -> Sample:
     awake = asleep + timedelta(minutes=23)
     sample.catch_up(asleep, awake)
     sample.minutes(awake, crash)
-    sample.say(crash + timedelta(minutes=3), "watchdog_restart", cause="hung, no tick for 151 s: stuck in the kernel", attempt=1)
+    sample.say(
+        crash + timedelta(minutes=3),
+        "watchdog_restart",
+        cause="hung, no tick for 151 s: stuck in the kernel",
+        attempt=1,
+    )
     back = crash + timedelta(minutes=3, seconds=1)
     sample.start(back, os.getpid())
     sample.catch_up(crash, back)

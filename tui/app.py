@@ -3,6 +3,7 @@
 Rules:
 - One immutable overview at a time; a worker never writes what a screen reads.
 - What takes time is done in backrooms: looks at the home, the history, commands. The loop only draws.
+- What is not needed for the first frame is imported when it is needed.
 - An end by SIGTERM or SIGHUP is an ordinary one, so that the terminal is left as it was found.
 """
 
@@ -22,14 +23,14 @@ from automations.overview import Overview
 from tui.backroom import Backroom
 from tui.base import Page
 from tui.dashboard import Main, error_words
-from tui.dialogs import Help, Why
-from tui.help import commands, told
 from tui.messages import OpenRun
 from tui.settings import Settings, save
 from tui.source import Source
+from tui.tones import tones
 from tui.watch import Watcher
 
 LOOK_S = 1.0
+LEAST_DRAW_S = 0.2  # between two drawings of what is written
 LEAST_LOOK_S = 0.4  # between two looks: a busy journal is read for its lines, not for the overview
 THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")  # the last two are the terminal's own colours
 CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
@@ -41,8 +42,8 @@ class Dashboard(App[int]):
 
     CSS_PATH = "app.tcss"
     TITLE = "EchoPilot Automations"
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (120, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     BINDINGS: ClassVar = [
         Binding("t", "next_theme", "Theme", show=False),
         Binding("question_mark", "help", "Help"),
@@ -62,14 +63,22 @@ class Dashboard(App[int]):
         self.under_way = ""
         self._looks, self._past, self._doing = Backroom("looks"), Backroom("history"), Backroom("commands")
         self._is_looking = False
-        self._looked_at = 0.0
+        self._looked_at = self._drawn_at = 0.0
+        self._catching_up: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._runs = -1
         self._watcher: Watcher | None = None
         if settings.theme in self.available_themes:
             self.theme = settings.theme
+        self.tones = tones(self.theme_variables)
 
     def get_default_screen(self) -> Screen[None]:
         return Main()
+
+    def _watch_theme(self, theme: str) -> None:
+        super()._watch_theme(theme)
+        self.tones = tones(self.theme_variables)
+        self.call_after_refresh(self._redraw)
 
     async def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,11 +132,22 @@ class Dashboard(App[int]):
         self._changed(set())
 
     def _changed(self, names: set[str]) -> None:
-        page = self._page()
-        if page and (not names or "scheduler.log" in names):
-            self.run_worker(page.catch_up(), group="catch_up", exit_on_error=False)
+        if not names or "scheduler.log" in names:
+            self._catch_up_soon()
         if not self._is_looking and clock.read().mono - self._looked_at >= LEAST_LOOK_S:
             self.run_worker(self._look(), group="look", exit_on_error=False)
+
+    def _catch_up_soon(self) -> None:
+        """Show what was written: at once, and under a steady stream a few times a second."""
+        if self._catching_up is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._catching_up = loop.call_at(max(loop.time(), self._drawn_at + LEAST_DRAW_S), self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._catching_up, self._drawn_at = None, asyncio.get_running_loop().time()
+        if page := self._page():
+            self._task = asyncio.create_task(page.catch_up())
 
     def _page(self) -> Page | None:
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
@@ -137,10 +157,12 @@ class Dashboard(App[int]):
         try:
             seen = await self._attempt(self.source.look)
             if seen is not None:
-                self.seen, self.lost = seen, ""
+                before, self.seen, self.lost = self.seen, seen, ""
                 if seen.journal.runs != self._runs:
                     self._runs = seen.journal.runs
                     self.run_worker(self._record(), group="record", exclusive=True, exit_on_error=False)
+                if before and _is_same(before, seen):
+                    return  # but for ages, which move with the next second
             self._draw()
         finally:
             self._is_looking, self._looked_at = False, clock.read().mono
@@ -191,6 +213,7 @@ class Dashboard(App[int]):
 
     def explain(self, job: str, at: datetime | None) -> None:
         """Show why the job ran, or did not."""
+        from tui.dialogs import Why
 
         async def ask() -> None:
             try:
@@ -211,14 +234,16 @@ class Dashboard(App[int]):
         place = THEMES.index(self.theme) if self.theme in THEMES else -1
         self.theme = THEMES[(place + 1) % len(THEMES)]
         self.notify(f"Theme: {self.theme}", timeout=2)
-        self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, Main):
-                screen._redraw()
+            if isinstance(screen, Page):
+                screen.redraw()
 
     def action_help(self) -> None:
+        from tui.dialogs import Help
+        from tui.help import told
+
         self.push_screen(Help(told()))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
@@ -227,5 +252,17 @@ class Dashboard(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """All that the keys do, and the jobs by name."""
+        from tui.help import commands
+
         yield from super().get_system_commands(screen)
         yield from commands(self, screen)
+
+
+def _is_same(before: Overview, after: Overview) -> bool:
+    """Is there nothing new that a person waits for?"""
+    return (before.vitals.state, before.verdict, before.jobs, before.config) == (
+        after.vitals.state,
+        after.verdict,
+        after.jobs,
+        after.config,
+    )

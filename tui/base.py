@@ -41,6 +41,11 @@ class Page(Screen[None]):
     def show(self, seen: Overview | None, now: datetime) -> None:
         """Draw this overview."""
 
+    def redraw(self) -> None:
+        """The theme has changed."""
+        for view in self.query(LogView):
+            view.redraw()
+
     async def catch_up(self) -> None:
         """Something was written: show it."""
         await self.log_view.catch_up()

@@ -10,11 +10,10 @@ from textual.widgets import Footer
 from automations import clock
 from automations.coverage import Coverage
 from automations.errors import AutomationsError
-from automations.history import Filters
+from automations.history import Filters, Row
 from automations.overview import Overview
 from tui import words
 from tui.base import LOG_KEYS, Page
-from tui.dialogs import AskPause, Confirm
 from tui.messages import Filtered, JobChosen, MomentChosen
 from tui.widgets.detail import Detail
 from tui.widgets.filterline import FilterLine
@@ -53,7 +52,7 @@ class Main(Page):
         with Horizontal(id="middle"):
             with Vertical(id="left"):
                 yield JobTable()
-                yield LogView("Journal", id="journal")
+                yield LogView("Journal", self.dashboard.near)
             yield Detail()
         yield FilterLine("part of a line, /regular expression/, ! inverts; enter keeps, esc takes back")
         yield Footer(show_command_palette=False)
@@ -76,10 +75,6 @@ class Main(Page):
     def jobs(self) -> JobTable:
         return self.query_one(JobTable)
 
-    @property
-    def log_view(self) -> LogView:
-        return self.query_one("#journal", LogView)
-
     def show(self, seen: Overview | None, now: datetime) -> None:
         lost, note = self.dashboard.lost, self.dashboard.under_way
         self.query_one(StatusBar).show(seen, now, lost)
@@ -93,10 +88,14 @@ class Main(Page):
         self._show_detail(seen)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._redraw)
+        self.call_after_refresh(lambda: self.show(self.dashboard.seen, clock.read().utc))
 
-    def _redraw(self) -> None:
+    def redraw(self) -> None:
+        super().redraw()
         self.jobs.redraw(clock.read().utc)
+        for widget in (self.query_one(StatusBar), self.query_one(VerdictLine), self.query_one(Detail)):
+            widget.forget()
+        self.query_one(CoverageStrip).refresh()
         self.show(self.dashboard.seen, clock.read().utc)
 
     # The job under the cursor
@@ -115,7 +114,8 @@ class Main(Page):
             self.run_worker(self._load_detail(seen, asked[0]), group="detail", exclusive=True, exit_on_error=False)
 
     async def _load_detail(self, seen: Overview, name: str | None) -> None:
-        source, job, rows = self.dashboard.source, self.jobs.job(name), []
+        source, job = self.dashboard.source, self.jobs.job(name)
+        rows: list[Row] = []
         now = clock.read().utc
         not_kept = [promise for promise in seen.promises.not_kept if promise.job == name]
         self.query_one(Detail).show(job, rows, not_kept, now)
@@ -196,6 +196,8 @@ class Main(Page):
         self.dashboard.do("start")
 
     def action_stop(self) -> None:
+        from tui.dialogs import Confirm
+
         seen = self.dashboard.seen
         running = sum(len(job.running) for job in seen.jobs) if seen else 0
         more = f" {words.plural(running, 'run')} under way will be told to end." if running else ""
@@ -203,6 +205,8 @@ class Main(Page):
         self.app.push_screen(asked, lambda is_yes: self.dashboard.do("stop") if is_yes else None)
 
     def action_restart(self) -> None:
+        from tui.dialogs import Confirm
+
         asked = Confirm(
             "Restart the scheduler?", "It stops and starts again; slots due meanwhile are caught up.", "Restart"
         )
@@ -222,6 +226,7 @@ class Main(Page):
 
     def ask_pause(self, job: str) -> None:
         """Ask for how long, then pause it."""
+        from tui.dialogs import AskPause
 
         def pause(wish: tuple[str, str] | None) -> None:
             if wish is None:

@@ -35,12 +35,12 @@ class Pages(Protocol):
 class Line(NamedTuple):
     """A line and where it begins; -1 where that is in no file that can be read any more.
 
-    `count`: of how many alike lines in a row it is the last; `place` is that of the first.
+    `times`: of how many alike lines in a row it is the last; `place` is that of the first.
     """
 
     place: int
     content: bytes
-    count: int = 1
+    times: int = 1
 
 
 class Filter:
@@ -119,7 +119,7 @@ class Window:
         return len(kept)
 
     def turn(self, words: str) -> None:
-        """Another file takes the place of the one that was read: its lines stay, and a word of ours comes after them."""
+        """Another file takes the place of the one that was read: its lines stay, a word of ours comes after them."""
         self.lines = [Line(-1, line.content) for line in self.lines]
         self.lines.append(Line(-1, words.encode()))
         self.start, self.end, self.rest = 0, 0, b""
@@ -182,7 +182,7 @@ class Window:
 
 
 def _joined(before: Line, after: Line) -> Line:
-    return Line(before.place, after.content, before.count + after.count)
+    return Line(before.place, after.content, before.times + after.times)
 
 
 def _split(content: bytes, place: int) -> tuple[list[Line], bytes, int]:

@@ -35,7 +35,6 @@ LOOK_S = 1.0
 class RunTable(DataTable[Text], Toned):
     """Runs, newest first."""
 
-    COMPONENT_CLASSES = DataTable.COMPONENT_CLASSES | Toned.COMPONENT_CLASSES
     BINDINGS = [Binding("j", "cursor_down", "Down", show=False), Binding("k", "cursor_up", "Up", show=False)]
 
     def __init__(self) -> None:
@@ -254,7 +253,7 @@ class Run(Page):
 
     def compose(self) -> ComposeResult:
         yield RunHead()
-        yield LogView("Output", is_journal=False)
+        yield LogView("Output", self.dashboard.near, is_journal=False)
         yield FilterLine("part of a line, /regular expression/, ! inverts; enter keeps, esc takes back")
         yield Footer(show_command_palette=False)
 

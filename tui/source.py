@@ -8,9 +8,9 @@ import contextlib
 import os
 import shutil
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from automations import claim, clock, control
+from automations import claim, clock
 from automations.errors import AutomationsError, JournalError, UnknownRun
 from automations.observer import Observer
 from automations.output import Piece
@@ -127,6 +127,8 @@ class Local:
 
     def command(self, *words: str) -> Done:
         """Call the door; what it says, in one line."""
+        from automations import control
+
         try:
             said = control.call(self._paths, *_arguments(words)).said
         except AutomationsError as error:
@@ -224,7 +226,7 @@ class _Usage:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._at = 0.0
-        self._process: object = None
+        self._process: Any = None
         self._last: tuple[HostView, float | None, int | None] = (HostView(), None, None)
 
     def take(self, pid: int | None) -> tuple[HostView, float | None, int | None]:
@@ -237,9 +239,8 @@ class _Usage:
         cpu, memory = None, None
         with contextlib.suppress(psutil.Error):
             if pid is not None:
-                if getattr(self._process, "pid", None) != pid:
+                if self._process is None or self._process.pid != pid:
                     self._process = psutil.Process(pid)
-                assert isinstance(self._process, psutil.Process)
                 cpu = self._process.cpu_percent()
                 memory = self._process.memory_info().rss
         self._last = (self._host(psutil.virtual_memory().available), cpu, memory)

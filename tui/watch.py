@@ -34,7 +34,7 @@ class Watcher:
                     debounce=DEBOUNCE_MS,
                     step=STEP_MS,
                     stop_event=self._closed,
-                    rust_timeout=1000,
+                    rust_timeout=5000,
                     yield_on_timeout=True,
                     recursive=False,
                     raise_interrupt=False,

@@ -72,14 +72,17 @@ def ago(moment: datetime | str | None, now: datetime) -> str:
 
 
 def until(moment: datetime | str | None, now: datetime) -> str:
-    """A countdown: seconds in the last minute, then minutes; `now` when it is due."""
+    """A countdown, in the steps of `coarse`; `now` when it is due."""
     at = as_time(moment)
     if at is None:
         return "–"
     seconds = (at - now).total_seconds()
-    if seconds < 1:
-        return "now"
-    return f"in {span(seconds if seconds < 60 else seconds // 60 * 60)}"
+    return f"in {span(coarse(seconds))}" if seconds >= 1 else "now"
+
+
+def coarse(seconds: float) -> float:
+    """Minutes, ten seconds in the last minute, seconds in the last ten: a table that moves all the time costs a lot."""
+    return seconds // 60 * 60 if seconds >= 60 else seconds // 10 * 10 if seconds >= 10 else seconds
 
 
 def wall(moment: datetime | str | None, now: datetime) -> str:

@@ -21,6 +21,10 @@ class Detail(Toned):
         super().__init__()
         self._shown: list[list[Span]] = []
 
+    def forget(self) -> None:
+        """Draw it anew: the theme has changed."""
+        self.refresh()
+
     def show(self, job: JobView | None, runs: Sequence[Row], not_kept: Sequence[Promise], now: datetime) -> None:
         """Draw this job."""
         shown = [] if job is None else [*_about(job, now), *_runs(runs, now), *_promises(not_kept, now)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding
@@ -14,6 +13,7 @@ from tui.lines import Span
 from tui.messages import JobChosen
 from tui.widgets.toned import Toned
 
+DETAIL_FROM, DETAIL_WIDTH = 120, 44  # as in app.tcss
 _FAR = "9999"
 SORTS: dict[str, Callable[[JobView], object]] = {
     "file": lambda job: 0,  # noqa: ARG005  (a stable sort keeps the file's order)
@@ -30,7 +30,6 @@ def _is_in_trouble(job: JobView) -> bool:
 class JobTable(DataTable[Text], Toned):
     """One row for each job; cells are written anew only where their text changed."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = DataTable.COMPONENT_CLASSES | Toned.COMPONENT_CLASSES
     BINDINGS = [
         Binding("j", "cursor_down", "Down", show=False),
         Binding("k", "cursor_up", "Up", show=False),
@@ -51,7 +50,7 @@ class JobTable(DataTable[Text], Toned):
         """Draw the jobs of this overview as of `now`."""
         self._seen = seen
         shown = self._chosen(seen.jobs)
-        columns = _columns(self.size.width or 80)
+        columns = _columns(self._width)
         order = [job.name for job in shown]
         if order != self._order or list(columns) != self._columns_shown:
             self._build(shown, columns, now)
@@ -67,6 +66,12 @@ class JobTable(DataTable[Text], Toned):
         self._order = []
         if self._seen:
             self.show(self._seen, now)
+
+    @property
+    def _width(self) -> int:
+        """Its own, or before the first layout the one it will have."""
+        whole = self.app.size.width
+        return self.size.width or (whole - DETAIL_WIDTH if whole >= DETAIL_FROM else whole)
 
     @property
     def chosen(self) -> str | None:
@@ -123,7 +128,7 @@ class JobTable(DataTable[Text], Toned):
 
 
 def _columns(width: int) -> dict[str, tuple[str, int]]:
-    """Columns by key, with title and width: the schedule as written where it is narrow, in words too where it is wide."""
+    """Columns by key, with title and width; where it is narrow the schedule as written, where it is wide in words."""
     is_wide = width >= 100
     columns = {
         "name": ("Job", 18 if is_wide else 15),
@@ -139,11 +144,15 @@ def _columns(width: int) -> dict[str, tuple[str, int]]:
         columns["written"] = ("As written", 16)
         left -= 18
     key = "words" if is_wide else "written"
-    return {**columns, key: ("Schedule", max(4, left))} if "written" not in columns else {
-        **{name: column for name, column in columns.items() if name != "written"},
-        "words": ("Schedule", left),
-        "written": columns["written"],
-    }
+    return (
+        {**columns, key: ("Schedule", max(4, left))}
+        if "written" not in columns
+        else {
+            **{name: column for name, column in columns.items() if name != "written"},
+            "words": ("Schedule", left),
+            "written": columns["written"],
+        }
+    )
 
 
 def _cells(job: JobView, columns: dict[str, tuple[str, int]], now: datetime) -> list[list[Span]]:
@@ -194,7 +203,7 @@ def _last(job: JobView, now: datetime) -> list[Span]:
     outcome = words.outcome_of(job.last.outcome, job.last.started)
     tone = words.TONES.get(outcome, "plain")
     ended = words.as_time(job.last.ended or job.last.due)
-    when = words.span((now - ended).total_seconds()) if ended else "–"
+    when = words.span(words.coarse((now - ended).total_seconds())) if ended else "–"
     mark = words.MARKS.get(outcome, "•")
     word = "" if outcome == "succeeded" else f"{outcome.replace('_', ' ')} "
     return [Span(f"{mark} {word}", tone), Span(f"{when} ago" if not word else when)]

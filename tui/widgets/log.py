@@ -4,7 +4,7 @@ Rules:
 - It shows a `Window`, which it moves along the pages; what it draws are the lines on screen, nothing else.
 - A reader who scrolled up is never moved: what is new is counted, and `f` goes back to following.
 - The bar on the right shows where in the whole file the lines on screen are.
-- Reading is the backroom's; one reading at a time.
+- One reading at a time: at once where the file is near, in the backroom where an answer takes its time.
 """
 
 import asyncio
@@ -53,8 +53,9 @@ class LogView(Toned, can_focus=True):
     following = reactive(True)
     raw = reactive(False)
 
-    def __init__(self, title: str, is_journal: bool = True, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, title: str, is_near: bool, is_journal: bool = True) -> None:
+        super().__init__()
+        self._is_near = is_near
         self._title = title
         self._is_journal = is_journal
         self._filter: Filter | None = None
@@ -131,7 +132,7 @@ class LogView(Toned, can_focus=True):
     async def _read(self, start: int, limit: int) -> Piece:
         pages = self._pages
         assert pages is not None
-        piece = await self._room.ask(lambda: pages.read(start, limit))
+        piece = pages.read(start, limit) if self._is_near else await self._room.ask(lambda: pages.read(start, limit))
         self._written = piece.written
         return piece
 
@@ -168,19 +169,24 @@ class LogView(Toned, can_focus=True):
 
     async def _turned(self) -> bool:
         """Did another file take this one's place?"""
-        pages, place = self._pages, self._window.end + len(self._window.rest)
+        said = await self._turn_at(self._window.end + len(self._window.rest))
+        if said:
+            self._seen_to = 0
+        return said
+
+    async def _turn_at(self, place: int) -> bool:
+        pages = self._pages
         assert pages is not None
-        said = await self._room.ask(lambda: pages.turn(place))
+        said = pages.turn(place) if self._is_near else await self._room.ask(lambda: pages.turn(place))
         if said:
             self._window.turn(said)
-            self._seen_to = 0
         return bool(said)
 
     async def _count_new(self) -> None:
         """Count lines for a reader who is elsewhere; take them in only while the window has room for them."""
         while True:
             piece = await self._read(self._seen_to, SCAN_BYTES)
-            if piece.written < self._seen_to or (not piece.content and await self._turned_away()):
+            if piece.written < self._seen_to or (not piece.content and await self._turn_at(self._seen_to)):
                 self._seen_to = 0
                 continue
             cut = piece.content.rfind(b"\n") + 1
@@ -190,14 +196,6 @@ class LogView(Toned, can_focus=True):
             new = piece.content[:cut].split(b"\n")[:-1]
             self._new += len(new) if fits is None else sum(fits(line) for line in new)
             self._seen_to += cut
-
-    async def _turned_away(self) -> bool:
-        pages, place = self._pages, self._seen_to
-        assert pages is not None
-        said = await self._room.ask(lambda: pages.turn(place))
-        if said:
-            self._window.turn(said)
-        return bool(said)
 
     async def _back(self) -> int:
         """Read what lies before the window. Returns how many lines that made."""
@@ -466,9 +464,11 @@ class LogView(Toned, can_focus=True):
             self._cursor = self._window.place_at(place)
             self._show_cursor(self._height // 3)
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
+    def redraw(self) -> None:
+        """The theme has changed."""
         self._drawn.clear()
+        self._titled = (None, Strip([]))
+        self.refresh()
 
     def _draw(self) -> None:
         """Draw anew. What a line looks like is kept: most of the lines were on screen before."""
@@ -484,7 +484,9 @@ class LogView(Toned, can_focus=True):
         strips = [self.render_line(y) for y in crop.line_range]
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        return strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
+        return (
+            strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
+        )
 
     def render_line(self, y: int) -> Strip:
         if y == 0:
@@ -542,7 +544,7 @@ class LogView(Toned, can_focus=True):
             return [Span(line.content.decode(), "warn")]
         if self.raw or not self._is_journal:
             return lines.raw(line.content)
-        return lines.entry(line.content, self._looks[3], line.count)
+        return lines.entry(line.content, self._looks[3], line.times)
 
     def _bar(self, y: int) -> str:
         """Where in the whole file the screen is."""

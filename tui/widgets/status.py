@@ -19,6 +19,10 @@ class StatusBar(Toned):
         super().__init__()
         self._shown: list[Span] = []
 
+    def forget(self) -> None:
+        """Draw it anew with the next look: the theme has changed."""
+        self._shown = []
+
     def show(self, seen: Overview | None, now: datetime, lost: str = "") -> None:
         """Draw this overview as of `now`; `lost`: why nobody answers any more."""
         shown = self._fitting(parts(seen, now, lost))
@@ -29,7 +33,7 @@ class StatusBar(Toned):
     def _fitting(self, offered: list[tuple[int, list[Span]]]) -> list[Span]:
         """The parts that have room, each with its rank: 0 always stays."""
         left = self.size.width or 80
-        kept = set()
+        kept: set[int] = set()
         for place, (_, spans) in sorted(enumerate(offered), key=lambda pair: pair[1][0]):
             width = sum(len(span.text) for span in spans) + (2 if kept else 0)
             if width <= left:
@@ -93,6 +97,10 @@ class VerdictLine(Toned):
 
     def __init__(self) -> None:
         super().__init__()
+        self._shown = Text()
+
+    def forget(self) -> None:
+        """Draw it anew with the next look: the theme has changed."""
         self._shown = Text()
 
     def show(self, seen: Overview | None, lost: str = "", note: str = "") -> None:

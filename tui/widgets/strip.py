@@ -1,4 +1,4 @@
-"""The coverage strip: each cell some minutes, each gap with a letter of its own, and a cursor that says what was when."""
+"""The coverage strip: each cell some minutes, each gap with a letter of its own, a cursor that says what was when."""
 
 from datetime import datetime, timedelta
 

@@ -1,9 +1,12 @@
-"""Tones: the few colours with a meaning, the same in every widget, each taken from the theme.
+"""What draws spans: text with tones.
 
 Whatever is drawn passes `clean` here, so that no foreign string reaches the terminal as it came.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,19 +18,18 @@ from textual.widget import Widget
 from automations.text import clean
 from tui.lines import Span
 
-TONES = ("plain", "dim", "time", "job", "good", "warn", "bad", "accent")
+if TYPE_CHECKING:
+    from tui.app import Dashboard
 
 
 class Toned(Widget):
-    """A widget that draws spans. The colours of the tones are in `app.tcss`."""
-
-    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES} | {"tone--cursor", "tone--bar", "tone--line", "tone--focus"}
+    """A widget that draws spans. What a tone looks like, `tones` says."""
 
     _entitled = ""
 
     def tone(self, name: str) -> Style:
         """A tone as the theme has it; the background is the widget's own."""
-        return self.get_component_rich_style(f"tone--{name}", partial=True)
+        return cast("Dashboard", self.app).tones[name]
 
     def text(self, spans: Iterable[Span]) -> Text:
         """Spans as one line of rich text."""
