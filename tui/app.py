@@ -30,8 +30,8 @@ from tui.tones import tones
 from tui.watch import Watcher
 
 LOOK_S = 1.0
-LEAST_DRAW_S = 0.2  # between two drawings of what is written
-LEAST_LOOK_S = 0.4  # between two looks: a busy journal is read for its lines, not for the overview
+LEAST_DRAW_S = 0.3  # between two drawings of what is written
+LEAST_LOOK_S = 0.9  # between two looks: a busy journal is read for its lines, not for the overview
 THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")  # the last two are the terminal's own colours
 CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
 _Result = TypeVar("_Result")

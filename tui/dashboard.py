@@ -26,10 +26,23 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DETAIL_RUNS = 8
 
 
+class Box(Vertical):
+    """A room of its own, drawn blank: with each update Textual draws all that shares a container with what changed."""
+
+    BLANK = True
+
+
+class Columns(Horizontal):
+    """Boxes side by side."""
+
+    BLANK = True
+
+
 class Main(Page):
     """The dashboard's own screen."""
 
     AUTO_FOCUS = "JobTable"
+    BLANK = True
     BINDINGS = [
         Binding("s", "start", "Start"),
         Binding("x", "stop", "Stop"),
@@ -46,14 +59,17 @@ class Main(Page):
     ]
 
     def compose(self) -> ComposeResult:
-        yield StatusBar()
-        yield VerdictLine()
-        yield CoverageStrip()
-        with Horizontal(id="middle"):
-            with Vertical(id="left"):
-                yield JobTable()
+        with Box(id="head"):
+            yield StatusBar()
+            yield VerdictLine()
+            yield CoverageStrip()
+        with Columns(id="middle"):
+            with Box(id="left"):
+                with Box(id="table"):
+                    yield JobTable()
                 yield LogView("Journal", self.dashboard.near)
-            yield Detail()
+            with Box(id="right"):
+                yield Detail()
         yield FilterLine("part of a line, /regular expression/, ! inverts; enter keeps, esc takes back")
         yield Footer(show_command_palette=False)
 
@@ -105,7 +121,7 @@ class Main(Page):
             self._show_detail(self.dashboard.seen, message.name)
 
     def _show_detail(self, seen: Overview, name: str | None = None) -> None:
-        if not self.query_one(Detail).display:
+        if not self.query_one("#right").display:
             return
         job = self.jobs.job(name or self.jobs.chosen)
         asked = (job.name if job else None, (job.last, job.running, job.paused, job.next) if job else None)

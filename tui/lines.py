@@ -120,8 +120,7 @@ def _run_started(found: _Entry) -> list[Span]:
 def _run_finished(found: _Entry) -> list[Span]:
     outcome = str(found.get("outcome"))
     tone = words.TONES.get(outcome, "plain")
-    duration = found.get("duration_s")
-    took = words.took(float(duration)) if isinstance(duration, int | float) else "–"
+    took = words.took(_number(found.get("duration_s")))
     code = f", exit {found.get('exit')}" if found.get("exit") not in (0, None) else ""
     reason = f": {found['reason']}" if found.get("reason") else ""
     retry = f"; again {text.local(str(found['retry_at']))}" if words.as_time(_string(found, "retry_at")) else ""
@@ -136,6 +135,13 @@ def _run_finished(found: _Entry) -> list[Span]:
 def _string(found: _Entry, key: str) -> str | None:
     value = found.get(key)
     return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # more digits than a number may have
+        return None
 
 
 def _run_skipped(found: _Entry) -> list[Span]:

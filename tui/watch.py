@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 DEBOUNCE_MS, STEP_MS = 50, 20
+REST_S = 0.15  # after each notice, so that a steady stream of changes costs a few wakes a second
 
 
 class Watcher:
@@ -41,6 +42,7 @@ class Watcher:
                 ):
                     if changes:
                         self._changed({os.path.basename(path) for _, path in changes})
+                        self._closed.wait(REST_S)
                     elif [folder for folder in self._folders if os.path.isdir(folder)] != there:
                         break  # a folder came or went: watch what is there now
             except (OSError, RuntimeError):  # no folder yet, or no more watches to be had: the look every second serves

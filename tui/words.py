@@ -1,5 +1,6 @@
 """Ages, countdowns, spans, sizes, sparklines and marks, as a person reads them. Pure: `now` is an argument."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -95,25 +96,24 @@ def wall(moment: datetime | str | None, now: datetime) -> str:
 
 
 def as_time(moment: datetime | str | None) -> datetime | None:
-    """A moment as the core hands it out; None where it is none."""
-    if not isinstance(moment, str):
-        return moment
+    """A moment as the core hands it out; None where it is none, or at an end of the calendar with no local time."""
     try:
-        return clock.parse_iso(moment)
-    except ValueError:
+        at = clock.parse_iso(moment) if isinstance(moment, str) else moment
+    except (ValueError, OverflowError):
         return None
+    return at if at and 1 < at.year < 9999 else None
 
 
 def took(seconds: float | None) -> str:
     """A duration, short: `94 ms`, `4.2 s`, `12 min 3 s`."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "–"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else span(seconds)
+    return f"{minutes} min {rest} s" if minutes < 60 else span(round(seconds))
 
 
 def size(count: float | None) -> str:

@@ -98,7 +98,10 @@ class LogView(Toned, can_focus=True):
         if self._reading.locked() or not self._pages:
             return  # whoever reads goes on until there is nothing new
         async with self._reading:
-            await self._guarded(self._follow if self.following else self._count_new)
+            before = self._shown_by()
+            await self._guarded(self._follow if self.following else self._count_new, draws=False)
+            if self._shown_by() != before:
+                self._draw()
 
     async def set_filter(self, text: str) -> None:
         """Show only the lines that fit; all of them for an empty text. Raises ValueError."""
@@ -118,7 +121,11 @@ class LogView(Toned, can_focus=True):
 
     # Reading
 
-    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
+    def _shown_by(self) -> tuple[object, ...]:
+        """What the screen depends on: nothing is drawn for a look that found nothing new."""
+        return self._window.end, self._window.rest, len(self._window.lines), self._new, self._note, self._written
+
+    async def _guarded(self, step: Callable[[], Awaitable[None]], draws: bool = True) -> None:
         """What cannot be read is said, and tried again with the next change."""
         try:
             await step()
@@ -127,7 +134,8 @@ class LogView(Toned, can_focus=True):
             if self._note != str(error):
                 self._note = str(error)
                 self.post_message(Failed(str(error)))
-        self._draw()
+        if draws:
+            self._draw()
 
     async def _read(self, start: int, limit: int) -> Piece:
         pages = self._pages
