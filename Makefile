@@ -7,7 +7,7 @@ DEV := .venv/.made-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help env up down start stop restart status serve run-brief run-selfheal check-jobs verify \
-	tui test storms check acceptance bench requirements clean
+	tui test storms check acceptance bench pictures requirements clean
 
 help: ## show this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,8 @@ acceptance: $(ENV) ## the user's own list, with real processes, and the evidence
 	@.venv/bin/python tests/acceptance.py
 bench: $(DEV) ## the figures of docs/figures.md, measured here
 	@for file in benchmarks/bench_*.py; do .venv/bin/python "$$file" || exit 1; done
+pictures: $(DEV) ## the pictures of docs/, from a sample home
+	@.venv/bin/python docs/make_pictures.py
 requirements: $(DEV) ## pin the newest versions that fit pyproject.toml, with hashes
 	@sh scripts/pin_requirements.sh
 clean: ## remove the environment and caches; never the journal, the key or the jobs

@@ -169,7 +169,7 @@ def _up(paths: Paths, _: argparse.Namespace) -> int:
         raise StartFailed(f"the scheduler is up, the API is not: {error}", error.exit_code) from None
     print(f"API        {api.status}, pid {api.pid}: {address}")
     print(f"key        {key_is}; the page asks for it once")
-    print("next       make status · make run-brief · edit automations.toml · make down")
+    print("next       make tui · make status · make run-brief · edit automations.toml · make down")
     return Exit.OK
 
 

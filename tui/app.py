@@ -70,14 +70,14 @@ class Dashboard(App[int]):
         self._watcher: Watcher | None = None
         if settings.theme in self.available_themes:
             self.theme = settings.theme
-        self.tones = tones(self.theme_variables)
+        self.tones = tones(self.get_css_variables())
 
     def get_default_screen(self) -> Screen[None]:
         return Main()
 
     def _watch_theme(self, theme: str) -> None:
         super()._watch_theme(theme)
-        self.tones = tones(self.theme_variables)
+        self.tones = tones(self.get_css_variables())
         self.call_after_refresh(self._redraw)
 
     async def on_mount(self) -> None:
@@ -134,7 +134,8 @@ class Dashboard(App[int]):
     def _changed(self, names: set[str]) -> None:
         if not names or "scheduler.log" in names:
             self._catch_up_soon()
-        if not self._is_looking and clock.read().mono - self._looked_at >= LEAST_LOOK_S:
+        is_due = clock.read().mono - self._looked_at >= LEAST_LOOK_S
+        if not self._is_looking and (is_due or names - {"scheduler.log"}):
             self.run_worker(self._look(), group="look", exit_on_error=False)
 
     def _catch_up_soon(self) -> None:
@@ -208,7 +209,7 @@ class Dashboard(App[int]):
         except (AutomationsError, OSError) as error:
             self.notify(error_words(error), severity="error", markup=False, timeout=15)
         finally:
-            self.under_way = ""
+            self.under_way, self._looked_at = "", 0.0
             self._changed(set())
 
     def explain(self, job: str, at: datetime | None) -> None:

@@ -94,7 +94,8 @@ def _tick(found: _Entry) -> list[Span]:
     told = "nothing is due"
     if dues:
         due, job = min(dues)
-        told = f"next {job} {text.local(due) if words.as_time(due) else due}"
+        at = words.as_time(_string(found, "ts"))
+        told = f"next {job} {words.wall(due, at) if at else due}"
     return [Span("· tick  ", "dim"), Span(told, "dim")]
 
 

@@ -90,21 +90,27 @@ class Window:
             cut = content.find(b"\n") + 1
             content, place = content[cut:], place + cut
             self.start = place
+        is_cut = content == self.rest and piece.next < piece.written  # no more of this line is there to be read
         found, self.rest, used = _split(content, place)
-        if not found and len(self.rest) >= PIECE_BYTES // 2:  # a line longer than a piece
+        if self.rest and not found and (is_cut or len(self.rest) >= PIECE_BYTES // 2):  # … or it is longer than a piece
             found, self.rest, used = [Line(place, self.rest[:KEPT_BYTES])], b"", len(content)
         self.end = piece.next if not self.rest and used == len(content) else place + used
         kept, before = self._kept(found), len(self.lines)
-        if kept and self.lines and self._is_one(self.lines[-1], kept[0]):
-            self.lines[-1:] = [_joined(self.lines[-1], kept.pop(0))]
-        self.lines += kept
         self._weigh(kept)
+        if kept and self.lines and self._is_one(self.lines[-1], kept[0]):
+            last = self.lines.pop()
+            self._weigh([last], -1)
+            kept[0] = _joined(last, kept[0])
+        self.lines += kept
         return len(self.lines) - before
 
-    def prepend(self, piece: Piece) -> int:
-        """Take in what lies before the start: a piece that ends there. Returns how many lines that made."""
+    def prepend(self, piece: Piece, is_whole: bool = False) -> int:
+        """Take in what lies before the start: a piece that ends there. Returns how many lines that made.
+
+        `is_whole`: its first line is whole, or all that is left of it.
+        """
         content = piece.content
-        cut = content.find(b"\n") + 1 if piece.start > 0 else 0
+        cut = content.find(b"\n") + 1 if piece.start > 0 and not is_whole else 0
         if cut == len(content):  # not one whole line: part of one that is longer than a piece
             cut = 0
         found, rest, _ = _split(content[cut:], piece.start + cut)
@@ -120,8 +126,9 @@ class Window:
 
     def turn(self, words: str) -> None:
         """Another file takes the place of the one that was read: its lines stay, a word of ours comes after them."""
-        self.lines = [Line(-1, line.content) for line in self.lines]
+        self.lines = [line._replace(place=-1) for line in self.lines]
         self.lines.append(Line(-1, words.encode()))
+        self._weigh(self.lines[-1:])
         self.start, self.end, self.rest = 0, 0, b""
 
     def trim_start(self) -> int:

@@ -169,8 +169,8 @@ class _JournalPages:
         file = self._opened()
         if file is None:
             return Piece(b"", start, start, 0)
-        content = file.read(start, limit)
-        return Piece(content, start, start + len(content), file.size())
+        size, content = file.size(), file.read(start, limit)
+        return Piece(content, start, start + len(content), max(size, start + len(content) if content else 0))
 
     def turn(self, place: int) -> str:
         file = self._file

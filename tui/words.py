@@ -54,14 +54,14 @@ _BARS = "▁▂▃▄▅▆▇█"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def span(seconds: float) -> str:
-    """A length of time in its two largest units: `3 d 4 h`, `12 min`, `8 s`."""
+def span(seconds: float, units: int = 2) -> str:
+    """A length of time in its two largest units, or its largest: `3 d 4 h`, `12 min`, `8 s`."""
     left = max(0, int(seconds))
     for place, (unit_s, unit) in enumerate(_UNITS):
         if left >= unit_s:
             count, left = divmod(left, unit_s)
             small_s, small = _UNITS[min(place + 1, 3)]
-            rest = left // small_s if place < 2 else 0
+            rest = left // small_s if place < 2 and units > 1 else 0
             return f"{count} {unit}" + (f" {rest} {small}" if rest else "")
     return "0 s"
 

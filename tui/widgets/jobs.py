@@ -203,10 +203,11 @@ def _last(job: JobView, now: datetime) -> list[Span]:
     outcome = words.outcome_of(job.last.outcome, job.last.started)
     tone = words.TONES.get(outcome, "plain")
     ended = words.as_time(job.last.ended or job.last.due)
-    when = words.span(words.coarse((now - ended).total_seconds())) if ended else "–"
     mark = words.MARKS.get(outcome, "•")
     word = "" if outcome == "succeeded" else f"{outcome.replace('_', ' ')} "
-    return [Span(f"{mark} {word}", tone), Span(f"{when} ago" if not word else when)]
+    units = 1 if word else 2  # there is little room
+    when = words.span(words.coarse((now - ended).total_seconds()), units) if ended else "–"
+    return [Span(f"{mark} {word}", tone), Span(f"{when} ago")]
 
 
 def _state(job: JobView) -> str:

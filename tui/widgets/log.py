@@ -208,17 +208,25 @@ class LogView(Toned, can_focus=True):
     async def _back(self) -> int:
         """Read what lies before the window. Returns how many lines that made."""
         window = self._window
-        start, content = max(0, window.start - PIECE_BYTES), b""
-        place = start
-        while place < window.start:
-            piece = await self._read(place, window.start - place)
-            if not piece.content:
-                break
-            content, place = content + piece.content, piece.next
-        added = window.prepend(Piece(content, start, window.start, self._written))
+        start = max(0, window.start - PIECE_BYTES)
+        found = await self._pieces(start, window.start)
+        if not found:  # it was cut down meanwhile: nothing is there any more
+            window.start = start
+        added = sum(window.prepend(piece, is_whole) for piece, is_whole in reversed(found))
         self._cursor += added
         self._top += added
         return added
+
+    async def _pieces(self, start: int, end: int) -> list[tuple[Piece, bool]]:
+        """What lies between two places; several pieces where something was cut. Each with: does it begin after that?"""
+        found: list[tuple[Piece, bool]] = []
+        while start < end:
+            piece = await self._read(start, end - start)
+            if not piece.content or (piece.next > end and found):
+                break
+            found.append((piece, bool(found)))
+            start = piece.next
+        return found
 
     async def _forward(self) -> int:
         """Read what lies after the window. Returns how many lines that made."""
@@ -304,18 +312,22 @@ class LogView(Toned, can_focus=True):
         """The place of the nearest error beyond the window; None when there is none."""
         edge = self._window.end if direction > 0 else self._window.start
         while (direction > 0 and edge < self._written) or (direction < 0 and edge > 0):
-            start = edge if direction > 0 else max(0, edge - SCAN_BYTES)
-            piece = await self._read(start, SCAN_BYTES if direction > 0 else edge - start)
-            if not piece.content:
-                return None
-            window = Window(self._is_error)
-            used = window.append(piece, is_middle=direction < 0 and start > 0) or 0
+            if direction > 0:
+                pieces = [(await self._read(edge, SCAN_BYTES), True)]
+            else:
+                pieces = (await self._pieces(max(0, edge - SCAN_BYTES), edge))[::-1]
             self._note = f"looking for an error: {self._share(edge)}"
             self._draw()
             await asyncio.sleep(0)
-            if used:
-                return window.lines[0 if direction > 0 else -1].place
-            edge = max(window.end, edge + 1) if direction > 0 else min(edge - 1, window.start)
+            for piece, is_whole in pieces:
+                window = Window(self._is_error)
+                window.reset(piece.start)
+                if window.append(piece, is_middle=piece.start > 0 and not is_whole):
+                    return window.lines[0 if direction > 0 else -1].place
+                ahead = window.end if window.end > edge else piece.next
+                edge = ahead if direction > 0 else min(edge - 1, window.start)
+            if not any(piece.content for piece, _ in pieces):
+                return None
         return None
 
     async def _load_around(self, place: int) -> None:
@@ -453,6 +465,7 @@ class LogView(Toned, can_focus=True):
     def on_resize(self) -> None:
         if self.following:
             self._to_end()
+            self._draw()
         else:
             self._show_cursor()
 
