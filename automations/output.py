@@ -29,7 +29,10 @@ class Cut(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Bytes of the output from a place on, the place after them, and how many the run has written so far."""
+    """Bytes of the output from a place on, the place after them, and how many the run has written so far.
+
+    A place in what was cut: `start` is where the cut begins, and the words that stand for all of it are the content.
+    """
 
     content: bytes
     start: int
@@ -105,7 +108,7 @@ def _read(fd: int, cut: Cut | None, start: int, limit: int) -> Piece:
     if start < cut.start:
         return _piece(os.pread(fd, min(limit, cut.start - start), start), start, size + shift)
     if start < cut.end:
-        return Piece(str(cut).encode(), start, cut.end, size + shift)
+        return Piece(str(cut).encode(), cut.start, cut.end, size + shift)
     return _piece(os.pread(fd, limit, start - shift), start, size + shift)
 
 

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from automations import clock
+from automations import clock, text
 from automations.coverage import Coverage
 from automations.model import Outcome, Want
 from automations.promises import Promises
 from automations.promises import State as Kept
 from automations.vitals import State, Vitals
 
+_A_DAY = timedelta(hours=23)  # and a little: the first look reads less
 TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.ABANDONED)
 EVENTS = frozenset(b"run_finished run_skipped".split())
 
@@ -179,6 +180,10 @@ def _all_well(facts: Facts) -> Verdict:
         return Verdict(Level.WARN, "No jobs: add some to automations.toml")
     if not _all(facts.promises):
         return Verdict(Level.GOOD, "All is well; no slot was due in the last 24 h")
+    covered = facts.coverage
+    if covered.until - covered.since < _A_DAY:
+        told = _times(_all(facts.promises), "slot")
+        return Verdict(Level.GOOD, f"Every promise kept so far: {told} since {text.local(covered.since)}")
     names = sorted(facts.jobs)
     who = f"All {len(names)} jobs kept their promises" if len(names) > 1 else f"{names[0]} kept its promises"
     return Verdict(Level.GOOD, f"{who} in the last 24 h")

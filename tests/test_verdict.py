@@ -13,7 +13,8 @@ from automations.vitals import State, Vitals
 from tests.machine import NOON, Machine, at, made_home
 
 RUNNING = Vitals(State.RUNNING, 100, want="up")
-FULL = Coverage(at("12:00"), at("12:10"), 10, 10, ())
+FULL = Coverage(at("12:00") - timedelta(hours=24), at("12:00"), 1440, 1440, ())
+YOUNG = Coverage(at("12:00"), at("12:10"), 10, 10, ())
 AWAY = Coverage(at("12:00"), at("12:10"), 10, 7, (Gap(at("12:02"), at("12:05"), Cause.POWERED_OFF, ""),))
 MISSED = Promise("a", NOON, Kept.MISSED, "why")
 BROKEN = Promise("a", NOON, Kept.BROKEN, "why")
@@ -62,6 +63,10 @@ def test_the_worst_comes_first_and_alone(rung: int):
     _, level, beginning = WORST_FIRST[rung]
     found = judge(facts(**below))
     assert (found.level, found.text[: len(beginning)]) == (level, beginning)
+
+
+def test_of_a_younger_record_it_is_told_since_when():
+    assert told(coverage=YOUNG) == ("good", "Every promise kept so far: 24 slots since Sun 22 Nov 12:00:00")
 
 
 # How it is

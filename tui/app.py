@@ -42,7 +42,7 @@ class Dashboard(App[int]):
 
     CSS_PATH = "app.tcss"
     TITLE = "EchoPilot Automations"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (132, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
     BINDINGS: ClassVar = [
         Binding("t", "next_theme", "Theme", show=False),

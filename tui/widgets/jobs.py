@@ -13,7 +13,7 @@ from tui.lines import Span
 from tui.messages import JobChosen
 from tui.widgets.toned import Toned
 
-DETAIL_FROM, DETAIL_WIDTH = 120, 44  # as in app.tcss
+DETAIL_FROM, DETAIL_WIDTH = 132, 44  # as in app.tcss
 _FAR = "9999"
 SORTS: dict[str, Callable[[JobView], object]] = {
     "file": lambda job: 0,  # noqa: ARG005  (a stable sort keeps the file's order)

@@ -32,7 +32,7 @@ FIRST_BYTES = 64 * 1024
 JUMP_BYTES = 1 << 20  # a follower that is farther behind than this goes straight to the end
 SCAN_BYTES = 1 << 20
 _CACHED = 2000
-_NO_LINE = b""  # where there are fewer lines than rows
+OURS = "──".encode()  # what a line of ours begins with, which stands in no file
 
 
 class LogView(Toned, can_focus=True):
@@ -516,12 +516,18 @@ class LogView(Toned, can_focus=True):
         if number < len(self._window.lines):
             line = self._window.lines[number]
         else:
-            line = Line(-1, self._window.rest[:KEPT_BYTES] if number < self._count else _NO_LINE)
+            line = Line(-1, self._window.rest[:KEPT_BYTES] if number < self._count else self._instead(y))
         key = (line, self._bar(y - 1), number == self._cursor and self.has_focus)
         strip = self._drawn.get(key)
         if strip is None:
             strip = self._drawn[key] = self._drawing_of(*key)
         return strip
+
+    def _instead(self, y: int) -> bytes:
+        """What stands where there is no line: a word on why, in the first row of an empty text."""
+        if y > 1 or self._count:
+            return b""
+        return OURS + (b" no line fits the filter" if self._filter else b" nothing written yet")
 
     def _drawing_of(self, line: Line, bar: str, is_chosen: bool) -> Strip:
         base, width = self.rich_style, self.size.width - 1
@@ -558,10 +564,7 @@ class LogView(Toned, can_focus=True):
         return f"{100 * max(0, place) / self._written:.0f} % of {words.size(self._written)}" if self._written else ""
 
     def _spans(self, line: Line) -> list[Span]:
-        if line.content is _NO_LINE:
-            told = "no line fits the filter" if self._filter else "nothing written yet"
-            return [] if self._count else [Span(f"  {told}", "dim")]
-        if line.place < 0 and line.content.startswith("──".encode()):
+        if line.place < 0 and line.content.startswith(OURS):
             return [Span(line.content.decode(), "warn")]
         if self.raw or not self._is_journal:
             return lines.raw(line.content)
