@@ -564,6 +564,8 @@ class LogView(Toned, can_focus=True):
         return f"{100 * max(0, place) / self._written:.0f} % of {words.size(self._written)}" if self._written else ""
 
     def _spans(self, line: Line) -> list[Span]:
+        if not line.content:
+            return []
         if line.place < 0 and line.content.startswith(OURS):
             return [Span(line.content.decode(), "warn")]
         if self.raw or not self._is_journal:
