@@ -1,14 +1,11 @@
-"""A long text, line by line: the journal or a run's output, followed as it grows and reachable to its beginning.
+"""A long text, line by line: the journal or a run's output. Draws the part of a `Roll` that is on screen; keys move it.
 
 Rules:
-- It shows a `Window`, which it moves along the pages; what it draws are the lines on screen, nothing else.
-- A reader who scrolled up is never moved: what is new is counted, and `f` goes back to following.
-- The bar on the right shows where in the whole file the lines on screen are.
-- One reading at a time: at once where the file is near, in the backroom where an answer takes its time.
+- What it draws are the lines on screen, nothing else, and what a line looks like is kept: with each new line all
+  move up, and most were there before.
+- The first row is a title that says in which state it is; the bar on the right where in the whole text the screen is.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import date
 
 from rich.segment import Segment
@@ -19,20 +16,15 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from automations import clock
-from automations.errors import AutomationsError
-from automations.output import Piece
-from tui import lines, words
-from tui.backroom import Backroom
+from tui import lines
 from tui.lines import Span
 from tui.messages import Failed, OpenRun
-from tui.pages import KEPT_BYTES, PIECE_BYTES, Filter, Line, Pages, Window
+from tui.pages import KEPT_BYTES, Filter, Line, Pages
+from tui.roll import Roll
 from tui.widgets.toned import Toned
 
-FIRST_BYTES = 64 * 1024
-JUMP_BYTES = 1 << 20  # a follower that is farther behind than this goes straight to the end
-SCAN_BYTES = 1 << 20
-_CACHED = 2000
 OURS = "──".encode()  # what a line of ours begins with, which stands in no file
+_CACHED = 2000
 
 
 class LogView(Toned, can_focus=True):
@@ -50,368 +42,62 @@ class LogView(Toned, can_focus=True):
         Binding("enter", "open", "Open", show=False),
     ]
 
-    following = reactive(True)
     raw = reactive(False)
 
     def __init__(self, title: str, is_near: bool, is_journal: bool = True) -> None:
         super().__init__()
-        self._is_near = is_near
         self._title = title
         self._is_journal = is_journal
-        self._filter: Filter | None = None
-        self._room = Backroom("pages")
-        self._reading = asyncio.Lock()
-        self._pages: Pages | None = None
-        self._window = self._fresh()
+        self._left = 0
         self._drawn: dict[tuple[Line, str, bool], Strip] = {}
         self._titled: tuple[object, Strip] = (None, Strip([]))
         self._looks: tuple[int, int, bool, date | None] = (0, 0, False, None)
-        self._top = self._cursor = self._left = 0
-        self._new = 0
-        self._written = 0
-        self._seen_to = 0  # up to where new lines were counted while the reader was elsewhere
-        self._note = ""
-        self._search = 0  # a search that is overtaken by another one ends
-
-    # What it shows
+        self.roll = Roll(is_near, is_journal, self._draw, self._cannot)
 
     def open_now(self, pages: Pages) -> None:
-        """Show the end of these pages at once, read in this thread: for the first frame, from a near file."""
-        self._pages = pages
-        size = pages.read(0, 1).written
-        start = max(0, size - FIRST_BYTES)
-        self._window.reset(start)
-        self._take_end(pages.read(start, FIRST_BYTES))
+        """Show the end of these pages at once: for the first frame, from a near file."""
+        self.roll.open_now(pages)
 
     async def open(self, pages: Pages) -> None:
         """Show the end of these pages."""
-        async with self._reading:
-            self._pages = pages
-            await self._load_end()
-
-    def close(self) -> None:
-        if self._pages:
-            self._pages.close()
+        await self.roll.open(pages)
+        self._draw()
 
     async def catch_up(self) -> None:
         """Show what is new, or count it for a reader who is elsewhere."""
-        if self._reading.locked() or not self._pages:
-            return  # whoever reads goes on until there is nothing new
-        async with self._reading:
-            before = self._shown_by()
-            await self._guarded(self._follow if self.following else self._count_new, draws=False)
-            if self._shown_by() != before:
-                self._draw()
+        await self.roll.catch_up()
 
     async def set_filter(self, text: str) -> None:
         """Show only the lines that fit; all of them for an empty text. Raises ValueError."""
-        self._filter = Filter(text) if text else None
-        self._search += 1
-        async with self._reading:
-            await self._guarded(self._load_end)
-        await self._fill()
+        await self.roll.filter_by(Filter(text) if text else None)
 
     @property
     def filter_text(self) -> str:
-        return self._filter.text if self._filter else ""
-
-    def _fresh(self) -> Window:
-        """An empty window; ticks in a row are one line in it, unless lines are shown as they are."""
-        return Window(self._filter, lines.is_tick if self._is_journal and not self.raw else None)
-
-    # Reading
-
-    def _shown_by(self) -> tuple[object, ...]:
-        """What the screen depends on: nothing is drawn for a look that found nothing new."""
-        return self._window.end, self._window.rest, len(self._window.lines), self._new, self._note, self._written
-
-    async def _guarded(self, step: Callable[[], Awaitable[None]], draws: bool = True) -> None:
-        """What cannot be read is said, and tried again with the next change."""
-        try:
-            await step()
-            self._note = ""
-        except (AutomationsError, OSError) as error:
-            if self._note != str(error):
-                self._note = str(error)
-                self.post_message(Failed(str(error)))
-        if draws:
-            self._draw()
-
-    async def _read(self, start: int, limit: int) -> Piece:
-        pages = self._pages
-        assert pages is not None
-        piece = pages.read(start, limit) if self._is_near else await self._room.ask(lambda: pages.read(start, limit))
-        self._written = piece.written
-        return piece
-
-    async def _load_end(self) -> None:
-        size = (await self._read(0, 1)).written
-        start = max(0, size - FIRST_BYTES)
-        self._window = self._fresh()
-        self._window.reset(start)
-        self._take_end(await self._read(start, FIRST_BYTES))
-
-    def _take_end(self, piece: Piece) -> None:
-        self._written = piece.written
-        self._window.append(piece, is_middle=piece.start > 0)
-        self.following, self._new, self._seen_to = True, 0, piece.written
-        self._to_end()
-
-    async def _follow(self) -> None:
-        """Read on to the end."""
-        while True:
-            window = self._window
-            piece = await self._read(window.end, PIECE_BYTES)
-            if self._filter is None and piece.written - window.end > JUMP_BYTES:
-                await self._load_end()
-                continue
-            window.append(piece)
-            window.trim_start()
-            if self.following:
-                self._to_end()
-            if window.end + len(window.rest) >= piece.written and not await self._turned():
-                self._seen_to = piece.written
-                return
-            if not piece.content and piece.written > window.end:
-                return
-
-    async def _turned(self) -> bool:
-        """Did another file take this one's place?"""
-        said = await self._turn_at(self._window.end + len(self._window.rest))
-        if said:
-            self._seen_to = 0
-        return said
-
-    async def _turn_at(self, place: int) -> bool:
-        pages = self._pages
-        assert pages is not None
-        said = pages.turn(place) if self._is_near else await self._room.ask(lambda: pages.turn(place))
-        if said:
-            self._window.turn(said)
-        return bool(said)
-
-    async def _count_new(self) -> None:
-        """Count lines for a reader who is elsewhere; take them in only while the window has room for them."""
-        while True:
-            piece = await self._read(self._seen_to, SCAN_BYTES)
-            if piece.written < self._seen_to or (not piece.content and await self._turn_at(self._seen_to)):
-                self._seen_to = 0
-                continue
-            cut = piece.content.rfind(b"\n") + 1
-            if not cut:
-                return
-            fits = self._filter
-            new = piece.content[:cut].split(b"\n")[:-1]
-            self._new += len(new) if fits is None else sum(fits(line) for line in new)
-            self._seen_to += cut
-
-    async def _back(self) -> int:
-        """Read what lies before the window. Returns how many lines that made."""
-        window = self._window
-        start = max(0, window.start - PIECE_BYTES)
-        found = await self._pieces(start, window.start)
-        if not found:  # it was cut down meanwhile: nothing is there any more
-            window.start = start
-        added = sum(window.prepend(piece, is_whole) for piece, is_whole in reversed(found))
-        self._cursor += added
-        self._top += added
-        return added
-
-    async def _pieces(self, start: int, end: int) -> list[tuple[Piece, bool]]:
-        """What lies between two places; several pieces where something was cut. Each with: does it begin after that?"""
-        found: list[tuple[Piece, bool]] = []
-        while start < end:
-            piece = await self._read(start, end - start)
-            if not piece.content or (piece.next > end and found):
-                break
-            found.append((piece, bool(found)))
-            start = piece.next
-        return found
-
-    async def _forward(self) -> int:
-        """Read what lies after the window. Returns how many lines that made."""
-        window = self._window
-        added = window.append(await self._read(window.end, PIECE_BYTES))
-        dropped = window.trim_start()
-        self._cursor, self._top = max(0, self._cursor - dropped), max(0, self._top - dropped)
-        return added
-
-    async def _fill(self) -> None:
-        """With a filter, read back until the screen is full of lines that fit."""
-        search = self._search
-        async with self._reading:
-            while self._filter and search == self._search and self._window.start > 0:
-                if len(self._window.lines) >= 2 * self._height:
-                    break
-                await self._guarded_back()
-                self._note = f"looking back: {self._share(self._window.start)} left"
-                self._keep_end()
-                await asyncio.sleep(0)
-            self._note = ""
-            self._draw()
-
-    def _keep_end(self) -> None:
-        if self.following:
-            self._to_end()
-        self._draw()
-
-    async def _guarded_back(self) -> None:
-        async def step() -> None:
-            await self._back()
-
-        await self._guarded(step)
-
-    async def _near_an_edge(self) -> None:
-        """Read on where the reader comes near an end of the window."""
-        if self._reading.locked():
-            return
-        async with self._reading:
-            if self._top < self._height and self._window.start > 0:
-                await self._guarded_back()
-                self._window.trim_end()
-            at_end = self._top + 2 * self._height >= len(self._window.lines)
-            if not self.following and at_end and not self._is_at_end:
-                await self._guarded(self._step_forward)
-            self._draw()
-
-    async def _step_forward(self) -> None:
-        await self._forward()
+        return self.roll.filter.text if self.roll.filter else ""
 
     async def seek_error(self, direction: int) -> None:
         """Move the cursor to the next line that tells of something gone wrong, however far it is."""
-        self._search += 1
-        search = self._search
-        async with self._reading:
-            await self._guarded(lambda: self._seek(direction, search))
+        await self.roll.seek_error(direction)
 
-    async def _seek(self, direction: int, search: int) -> None:
-        window = self._window
-        numbers = range(self._cursor + 1, len(window.lines)) if direction > 0 else range(self._cursor - 1, -1, -1)
-        found = next((number for number in numbers if self._is_error(window.lines[number].content)), None)
-        while found is None and search == self._search and self._filter is None:
-            place = await self._scan(direction)
-            if place is None:
-                break
-            await self._load_around(place)
-            found = self._window.place_at(place)
-        if found is None:
-            self._note = "no error after this line" if direction > 0 else "no error before this line"
-            self.post_message(Failed(self._note))
-            return
-        self.following = False
-        self._cursor = found
-        self._show_cursor(self._height // 3)
+    def line_at_cursor(self) -> Line | None:
+        """The line under the cursor."""
+        return self.roll.line_at_cursor()
 
-    def _is_error(self, line: bytes) -> bool:
-        if self._is_journal:
-            return lines.is_error(line)
-        folded = line.lower()
-        return any(word in folded for word in (b"error", b"fail", b"exception", b"traceback", b"fatal"))
-
-    async def _scan(self, direction: int) -> int | None:
-        """The place of the nearest error beyond the window; None when there is none."""
-        edge = self._window.end if direction > 0 else self._window.start
-        while (direction > 0 and edge < self._written) or (direction < 0 and edge > 0):
-            if direction > 0:
-                pieces = [(await self._read(edge, SCAN_BYTES), True)]
-            else:
-                pieces = (await self._pieces(max(0, edge - SCAN_BYTES), edge))[::-1]
-            self._note = f"looking for an error: {self._share(edge)}"
-            self._draw()
-            await asyncio.sleep(0)
-            for piece, is_whole in pieces:
-                window = Window(self._is_error)
-                window.reset(piece.start)
-                if window.append(piece, is_middle=piece.start > 0 and not is_whole):
-                    return window.lines[0 if direction > 0 else -1].place
-                ahead = window.end if window.end > edge else piece.next
-                edge = ahead if direction > 0 else min(edge - 1, window.start)
-            if not any(piece.content for piece, _ in pieces):
-                return None
-        return None
-
-    async def _load_around(self, place: int) -> None:
-        start = max(0, place - PIECE_BYTES // 2)
-        self._window = self._fresh()
-        self._window.reset(start)
-        self._window.append(await self._read(start, PIECE_BYTES), is_middle=start > 0)
-        self._seen_to = max(self._seen_to, self._window.end)
-
-    # Moving
-
-    @property
-    def _height(self) -> int:
-        return max(1, self.size.height - 1)  # the first row is the title
-
-    def _to_end(self) -> None:
-        self._cursor = max(0, self._count - 1)
-        self._top = max(0, self._count - self._height)
-
-    @property
-    def _count(self) -> int:
-        """Lines, and an unfinished last one of an output."""
-        return len(self._window.lines) + (not self._is_journal and bool(self._window.rest))
-
-    def _show_cursor(self, above: int = 0) -> None:
-        self._cursor = max(0, min(self._cursor, self._count - 1))
-        low, high = self._cursor - self._height + 1 + above, self._cursor - above
-        self._top = max(0, min(max(self._top, low), max(0, high)))
-        self._draw()
-        self._look_around()
-
-    def _look_around(self) -> None:
-        self.run_worker(self._near_an_edge(), group="edge", exit_on_error=False)
+    # Keys and mouse
 
     def action_cursor(self, step: int) -> None:
-        self._leave_end(step)
-        self._cursor += step
-        self._show_cursor()
+        self.roll.move(step)
+        self._moved()
 
     def action_page(self, pages: int) -> None:
-        self._leave_end(pages)
-        step = pages * max(1, self._height - 1)
-        self._cursor, self._top = self._cursor + step, self._top + step
-        self._top = max(0, min(self._top, self._count - self._height))
-        self._show_cursor()
-
-    def _leave_end(self, step: int) -> None:
-        """Going up ends the following; reaching the very end takes it up again."""
-        if step < 0 and self.following:
-            self.following = False
-        elif (
-            step > 0
-            and self._cursor + step >= self._count - 1
-            and self._window.end + len(self._window.rest) >= self._written
-        ):
-            self.following = True
-            self._new = 0
-
-    @property
-    def _is_at_end(self) -> bool:
-        """Does the window hold all that is written?"""
-        return self._window.end + len(self._window.rest) >= self._written
+        self.roll.turn_page(pages)
+        self._moved()
 
     def action_follow(self) -> None:
-        self.run_worker(self.follow(), group="follow", exit_on_error=False)
-
-    async def follow(self) -> None:
-        """Back to the end, and stay there."""
-        self._search += 1
-        async with self._reading:
-            await self._guarded(self._load_end)
-        await self._fill()
+        self.run_worker(self.roll.follow(), group="follow", exit_on_error=False)
 
     def action_beginning(self) -> None:
-        self.run_worker(self._to_beginning(), group="follow", exit_on_error=False)
-
-    async def _to_beginning(self) -> None:
-        async with self._reading:
-            self.following = False
-            self._window = self._fresh()
-            self._window.reset(0)
-            await self._guarded(self._step_forward)
-            self._top = self._cursor = 0
-            self._draw()
+        self.run_worker(self.roll.to_beginning(), group="follow", exit_on_error=False)
 
     def action_sideways(self, columns: int) -> None:
         self._left = max(0, self._left + columns)
@@ -423,38 +109,26 @@ class LogView(Toned, can_focus=True):
         if run_id:
             self.post_message(OpenRun(run_id))
 
-    def line_at_cursor(self) -> Line | None:
-        """The line under the cursor."""
-        if 0 <= self._cursor < len(self._window.lines):
-            return self._window.lines[self._cursor]
-        return None
-
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
-        self._scroll(-3)
+        self.roll.scroll(-3)
+        self._moved()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
-        self._scroll(3)
-
-    def _scroll(self, step: int) -> None:
-        self._leave_end(step)
-        self._top = max(0, min(self._top + step, self._count - self._height))
-        if not self.following:
-            self._cursor = max(self._top, min(self._cursor, self._top + self._height - 1))
-            self._draw()
-            self._look_around()
-        else:
-            self._to_end()
-            self._draw()
+        self.roll.scroll(3)
+        self._moved()
 
     def on_click(self, event: events.Click) -> None:
-        if 0 < event.y <= self._height:
-            self._cursor = self._top + event.y - 1
-            self.following = self.following and self._cursor >= self._count - 1
-            self._show_cursor()
+        if 0 < event.y <= self.roll.height:
+            self.roll.point_at(event.y - 1)
+            self._moved()
             if event.chain > 1:
                 self.action_open()
+
+    def _moved(self) -> None:
+        self._draw()
+        self.run_worker(self.roll.look_around(), group="edge", exit_on_error=False)
 
     def on_focus(self) -> None:
         self._draw()
@@ -463,27 +137,13 @@ class LogView(Toned, can_focus=True):
         self._draw()
 
     def on_resize(self) -> None:
-        if self.following:
-            self._to_end()
-            self._draw()
-        else:
-            self._show_cursor()
+        self.roll.fit(self.size.height - 1)  # the first row is the title
+        self._moved()
+
+    async def watch_raw(self, raw: bool) -> None:
+        await self.roll.show_raw(raw)
 
     # Drawing
-
-    async def watch_raw(self) -> None:
-        """Raw or for people: other lines, around the same place."""
-        if not self._pages:
-            return
-        line = self.line_at_cursor()
-        async with self._reading:
-            if self.following or line is None:
-                await self._guarded(self._load_end)
-                return
-            place = max(0, line.place)
-            await self._guarded(lambda: self._load_around(place))
-            self._cursor = self._window.place_at(place)
-            self._show_cursor(self._height // 3)
 
     def redraw(self) -> None:
         """The theme has changed."""
@@ -491,8 +151,10 @@ class LogView(Toned, can_focus=True):
         self._titled = (None, Strip([]))
         self.refresh()
 
+    def _cannot(self, told: str) -> None:
+        self.post_message(Failed(told))
+
     def _draw(self) -> None:
-        """Draw anew. What a line looks like is kept: most of the lines were on screen before."""
         looks = (self.size.width, self._left, self.raw, clock.read().utc.astimezone().date())
         if looks != self._looks or len(self._drawn) > _CACHED:
             self._looks = looks
@@ -505,19 +167,18 @@ class LogView(Toned, can_focus=True):
         strips = [self.render_line(y) for y in crop.line_range]
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        return (
-            strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
-        )
+        is_whole = crop.column_span == (0, self.size.width)
+        return strips if is_whole else [strip.crop(*crop.column_span) for strip in strips]
 
     def render_line(self, y: int) -> Strip:
         if y == 0:
             return self._title_line()
-        number = self._top + y - 1
-        if number < len(self._window.lines):
-            line = self._window.lines[number]
+        number, held = self.roll.top + y - 1, self.roll.window
+        if number < len(held.lines):
+            line = held.lines[number]
         else:
-            line = Line(-1, self._window.rest[:KEPT_BYTES] if number < self._count else self._instead(y))
-        key = (line, self._bar(y - 1), number == self._cursor and self.has_focus)
+            line = Line(-1, held.rest[:KEPT_BYTES] if number < self.roll.count else self._instead(y))
+        key = (line, self._bar(y - 1), number == self.roll.cursor and self.has_focus)
         strip = self._drawn.get(key)
         if strip is None:
             strip = self._drawn[key] = self._drawing_of(*key)
@@ -525,9 +186,9 @@ class LogView(Toned, can_focus=True):
 
     def _instead(self, y: int) -> bytes:
         """What stands where there is no line: a word on why, in the first row of an empty text."""
-        if y > 1 or self._count:
+        if y > 1 or self.roll.count:
             return b""
-        return OURS + (b" no line fits the filter" if self._filter else b" nothing written yet")
+        return OURS + (b" no line fits the filter" if self.roll.filter else b" nothing written yet")
 
     def _drawing_of(self, line: Line, bar: str, is_chosen: bool) -> Strip:
         base, width = self.rich_style, self.size.width - 1
@@ -535,33 +196,6 @@ class LogView(Toned, can_focus=True):
         if is_chosen:
             shown = shown.apply_style(self.tone("cursor"))
         return Strip([*shown, Segment(bar, base + self.tone("bar" if bar == "█" else "dim"))], width + 1)
-
-    def _title_line(self) -> Strip:
-        """What it is, and in which state; a line across, in the colour of the focus."""
-        key = (f"{self._title} ─ {self._state()}", self.has_focus)
-        if key != self._titled[0]:
-            tone = "focus" if self.has_focus else "line"
-            words_of = Span(f" {key[0]} ", "job" if self.has_focus else "dim")
-            rest = max(0, self.size.width - len(words_of.text) - 1)
-            strip = self.strip([Span("─", tone), words_of, Span("─" * rest, tone)])
-            self._titled = (key, strip)
-        return self._titled[1].crop_extend(0, self.size.width, self.rich_style)
-
-    def _state(self) -> str:
-        state = "following" if self.following else "paused"
-        if not self.following and self._new:
-            state = f"paused, {self._new} new"
-        parts = [state, *(["raw"] if self.raw else [])]
-        if self._filter:
-            parts.append(f"only {self._filter.text}")
-        if not self.following and self._written:
-            parts.append(self._share(self._window.lines[self._top].place if self._top < len(self._window.lines) else 0))
-        if self._note:
-            parts.append(self._note)
-        return ", ".join(parts)
-
-    def _share(self, place: int) -> str:
-        return f"{100 * max(0, place) / self._written:.0f} % of {words.size(self._written)}" if self._written else ""
 
     def _spans(self, line: Line) -> list[Span]:
         if not line.content:
@@ -573,11 +207,26 @@ class LogView(Toned, can_focus=True):
         return lines.entry(line.content, self._looks[3], line.times)
 
     def _bar(self, y: int) -> str:
-        """Where in the whole file the screen is."""
-        height = self._height
-        if self._window.start == 0 and self._count <= height and not self._filter:
+        roll = self.roll
+        if roll.window.start == 0 and roll.count <= roll.height and not roll.filter:
             return " "
-        at = 1.0
-        if not self.following and self._written and self._top < len(self._window.lines):
-            at = min(1.0, max(0, self._window.lines[self._top].place) / self._written)
-        return "█" if y == min(height - 1, int(at * height)) else "│"
+        return "█" if y == min(roll.height - 1, int(roll.place_of_top() * roll.height)) else "│"
+
+    def _title_line(self) -> Strip:
+        """What it is, and in which state; a line across, in the colour of the focus."""
+        key = (f"{self._title} ─ {self._state()}", self.has_focus)
+        if key != self._titled[0]:
+            tone = "focus" if self.has_focus else "line"
+            words_of = Span(f" {key[0]} ", "job" if self.has_focus else "dim")
+            rest = max(0, self.size.width - len(words_of.text) - 1)
+            self._titled = (key, self.strip([Span("─", tone), words_of, Span("─" * rest, tone)]))
+        return self._titled[1].crop_extend(0, self.size.width, self.rich_style)
+
+    def _state(self) -> str:
+        roll = self.roll
+        state = "following" if roll.following else f"paused, {roll.new} new" if roll.new else "paused"
+        parts = [state, *(["raw"] if self.raw else []), *([f"only {roll.filter.text}"] if roll.filter else [])]
+        if not roll.following and roll.written:
+            held = roll.window.lines
+            parts.append(roll.share(held[roll.top].place if roll.top < len(held) else 0))
+        return ", ".join([*parts, *([roll.note] if roll.note else [])])
