@@ -22,6 +22,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
@@ -38,15 +40,18 @@ from waitress.utilities import BadRequest, ServerNotImplemented
 from automations import claim, clock, config, control, key, locks, overview, readiness
 from automations import pause as pauses
 from automations.control import ScriptFailed, ScriptSilent
-from automations.errors import AutomationsError, ConfigError, Exit, LockBusy, SettingError
-from automations.history import Filters, History, Row
-from automations.output import PIECE_BYTES, Output, as_text
+from automations.errors import AutomationsError, ConfigError, Exit, JournalError, LockBusy, SettingError, UnknownJob
+from automations.history import Filters, History, Hit, Row
+from automations.lookout import Lookout
+from automations.output import PIECE_BYTES, Output, Piece, as_text
 from automations.paths import Paths, prepare_logs
 from automations.process import remove_pid_file, write_pid_file
+from automations.reading import JournalFile, place_of_lines
 from automations.trigger import address
 
 MAX_BODY_BYTES = 65536
 MAX_HEADER_BYTES = 16384
+FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 _JOB = "<job:re:[a-z0-9][a-z0-9_-]{0,63}>"
 _RUN = "<run_id:re:[a-z0-9][a-z0-9_-]{0,63}/[0-9TZ.]{16,24}>"
 _HTTP_OF: dict[int, int] = {
@@ -102,6 +107,7 @@ def create_app(paths: Paths) -> Api:
 
     _add_job_routes(app, paths)
     _add_run_routes(app, paths)
+    _add_view_routes(app, paths)
 
     @app.get("/healthz")
     def healthz() -> HTTPResponse:
@@ -163,6 +169,74 @@ def _add_run_routes(app: Api, paths: Paths) -> None:
     @app.post(f"/api/automations/runs/{_RUN}/stop")
     def stop(run_id: str) -> HTTPResponse:
         return _json(200, _ask(paths, "stop-run", "--json", "--", run_id))
+
+
+def _add_view_routes(app: Api, paths: Paths) -> None:
+    lookout = Lookout(paths)
+
+    @app.get("/api/automations/overview")
+    def overview() -> HTTPResponse:
+        return _json(200, {"ok": True, "overview": lookout.overview()})
+
+    @app.get("/api/automations/why")
+    def why() -> HTTPResponse:
+        try:
+            return _json(200, {"ok": True, "why": lookout.why(request.query.get("job") or "", _moment("at"))})
+        except UnknownJob as error:
+            raise HTTPError(404, str(error)) from None
+
+    @app.get("/api/automations/coverage")
+    def coverage() -> HTTPResponse:
+        days = max(1, _number("days", 7, 31))
+        return _json(200, {"ok": True, "coverage": lookout.coverage(timedelta(days=days))})
+
+    @app.get("/api/automations/log")
+    def log() -> HTTPResponse:
+        limit = max(4, _number("limit", PIECE_BYTES, 1 << 20))
+        try:
+            file = JournalFile(paths.journal)
+        except JournalError as error:
+            raise HTTPError(503, str(error)) from None
+        with closing(file):
+            if request.query.get("from") is None:
+                start, limit = place_of_lines(file, _number("tail", 100, 100_000)), 1 << 20
+            else:
+                start = _number("from", 0, 1 << 60)
+            content = file.read(start, limit)
+            piece = Piece(content, start, start + len(content), file.size())
+        text, end = as_text(piece)
+        answer = {"log": text, "from": start, "next": end, "written": piece.written, "file": file.inode}
+        return _json(200, {"ok": True, **answer})
+
+    @app.get("/api/automations/search")
+    def search() -> HTTPResponse:
+        filters = _filters()
+        if not filters.text:
+            raise HTTPError(400, "text: expected the words to search for")
+        with History(paths) as history:
+            hits = [_hit(hit) for hit in history.search(filters)]
+        return _json(200, {"ok": True, "hits": hits})
+
+
+def _hit(hit: Hit) -> dict[str, object]:
+    """A hit, the words told by their place in the snippet instead of by marks."""
+    before, _, rest = hit.snippet.partition("\x02")
+    words, _, after = rest.partition("\x03")
+    return {"run": hit.row, "snippet": before + words + after, "start": len(before), "length": len(words)}
+
+
+def _moment(name: str) -> datetime | None:
+    """A moment that has been."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    try:
+        found = clock.moment(text)
+    except ValueError as error:
+        raise HTTPError(400, f"{name}: {error}") from None
+    if not FIRST_MOMENT <= found <= clock.read().utc + timedelta(minutes=1):
+        raise HTTPError(400, f"{name}: {text[:40]!r}: expected a moment that has been, since {FIRST_MOMENT.year}")
+    return found
 
 
 def _known_run(paths: Paths, run_id: str) -> Row:

@@ -78,6 +78,25 @@ class JournalFile:
         return None
 
 
+def place_of_lines(file: JournalFile, count: int) -> int:
+    """The place of the last `count` lines, an unfinished one included, a few kibibytes a step."""
+    start = end = file.size()
+    wanted = count + (file.read(end - 1, 1) == b"\n" if end else 0)  # the newlines to pass, with the one at the end
+    while start > 0:
+        size = min(start, BLOCK_BYTES // 16)
+        start -= size
+        content = file.read(start, size)
+        found = content.count(b"\n")
+        if found < wanted:
+            wanted -= found
+            continue
+        place = size
+        for _ in range(wanted):
+            place = content.rfind(b"\n", 0, place)
+        return start + place + 1
+    return 0
+
+
 class Chain:
     """Entries out of consecutive blocks of whole lines; `breaks` are the places of lines that do not hold.
 

@@ -1,0 +1,79 @@
+"""One home, looked at by many threads: an `Observer` behind a lock, with what the system and the history know added.
+
+Rules:
+- One thread looks at a time. A question that reads far back (`why`, a week's coverage) has an observer of its own,
+  so that no look waits for it.
+- The first look reads the last 24 hours, so that no answer is about less than it says.
+"""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+from automations import clock, host, overview, vitals
+from automations.coverage import Coverage
+from automations.history import History
+from automations.observer import Observer
+from automations.overview import Overview, Record
+from automations.paths import Paths, tick_s
+from automations.why import Answer
+
+_FORGET_S = 3600.0
+_MEASURE_S = 1.0  # CPU use over less than this says little
+
+
+class Lookout:
+    """The home as any number of threads may ask for it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._near, self._near_lock = Observer(paths), threading.Lock()
+        self._far, self._far_lock = Observer(paths), threading.Lock()
+        self._meter = host.Meter()
+        self._measured_s = self._forgot_s = float("-inf")
+
+    def overview(self) -> Overview:
+        """All that a screen needs, as it is now. Raises AutomationsError when the history cannot be asked."""
+        with History(self._paths) as history:
+            record = overview.record(history)
+        return self.look(record)
+
+    def look(self, record: Record = Record()) -> Overview:  # noqa: B008  (it is immutable)
+        """The same without the history, or with what is already known of it."""
+        with self._near_lock:
+            now = clock.read().utc
+            self._measure()
+            self._keep_to_a_day(now)
+            return self._near.look(now, record)
+
+    def why(self, job: str, at: datetime | None = None) -> Answer:
+        """Why the job ran, or did not, at its last slot before `at` (None: now). Raises UnknownJob."""
+        with self._far_lock:
+            now = clock.read().utc
+            self._far.look(now)  # so that it has the journal open that is there now
+            return self._far.why(job, at or now, now)
+
+    def coverage(self, span: timedelta) -> Coverage:
+        """The coverage of so long until now."""
+        with self._far_lock:
+            now = clock.read().utc
+            self._far.look(now)
+            return self._far.covered(now - span, now)
+
+    def _measure(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._measured_s < _MEASURE_S:
+            return
+        self._measured_s = now_s
+        usage = self._meter.usage(vitals.look(self._paths, tick_s()).pid)
+        self._near.measure(host.view(self._paths), *usage)
+
+    def _keep_to_a_day(self, now: datetime) -> None:
+        """Read back a day before the first look, and let go of what is older once an hour."""
+        now_s = time.monotonic()
+        if self._forgot_s == float("-inf"):
+            self._near.look(now)
+            self._near.reach(now)
+        if now_s - self._forgot_s > _FORGET_S:
+            self._forgot_s = now_s
+            self._near.forget(now)
