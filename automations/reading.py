@@ -78,6 +78,31 @@ class JournalFile:
         return None
 
 
+def place_of_seq(file: JournalFile, seq: int) -> int:
+    """The place of a line at or before that of the entry `seq`. Halves the file."""
+    low, high = 0, file.size()
+    while high - low > BLOCK_BYTES // 4:
+        middle = (low + high) // 2
+        found = _first_seq(file, middle, high)
+        if found is None or found[1] > seq:
+            high = middle
+        else:
+            low = found[0]
+    return low
+
+
+def _first_seq(file: JournalFile, start: int, end: int) -> tuple[int, int] | None:
+    """Place and seq of the first entry after `start`; None when none is near."""
+    content = file.read(start, min(64 * 1024, end - start))
+    place = content.find(b"\n") + 1
+    while place > 0 and (after := content.find(b"\n", place)) >= 0:
+        entry = decode(content[place:after])
+        if entry:
+            return start + place, int(str(entry["seq"]))
+        place = after + 1
+    return None
+
+
 def place_of_lines(file: JournalFile, count: int) -> int:
     """The place of the last `count` lines, an unfinished one included, a few kibibytes a step."""
     start = end = file.size()
