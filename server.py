@@ -124,7 +124,14 @@ def _asked(one: Route, parts: dict[str, str]) -> Asked:
     headers = {name: request.environ.get(_variable(name)) for name in one.headers}
     given = {name: value for name, value in headers.items() if value is not None}
     wish = route.body(one.body, request.content_type, request.body.read()) if one.body else route.Nothing()
-    return Asked(parts, route.query(one.query, request.query.decode()), wish, given, is_gone)
+    return Asked(parts, route.query(one.query, _query()), wish, given, is_gone)
+
+
+def _query() -> dict[str, str]:
+    try:
+        return dict(request.query.decode())
+    except UnicodeError:
+        raise Refused(400, "the query: expected UTF-8") from None
 
 
 def _variable(header: str) -> str:

@@ -81,7 +81,7 @@ class Requests:
         if time.monotonic() - self._pruned_s < _PRUNE_S:
             return
         self._pruned_s = time.monotonic()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for entry in os.scandir(self._folder):
                 if not _is_kept(entry.path):
                     with contextlib.suppress(OSError):
@@ -92,6 +92,6 @@ def _is_kept(path: str) -> bool:
     """Is there something that is younger than a day, by the clock on the wall? A restart ends any other clock."""
     try:
         age_s = clock.read().utc.timestamp() - os.stat(path).st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return age_s < KEPT_S
