@@ -10,12 +10,13 @@ import threading
 import time
 from datetime import datetime, timedelta
 
-from automations import clock, host, overview, vitals
+from automations import clock, host, locks, overview
 from automations.coverage import Coverage
+from automations.errors import JournalError
 from automations.history import History
 from automations.observer import Observer
 from automations.overview import Overview, Record
-from automations.paths import Paths, tick_s
+from automations.paths import Paths
 from automations.why import Answer
 
 _FORGET_S = 3600.0
@@ -31,11 +32,15 @@ class Lookout:
         self._far, self._far_lock = Observer(paths), threading.Lock()
         self._meter = host.Meter()
         self._measured_s = self._forgot_s = float("-inf")
+        self._measured_pid: int | None = None
 
     def overview(self) -> Overview:
         """All that a screen needs, as it is now. Raises AutomationsError when the history cannot be asked."""
-        with History(self._paths) as history:
-            record = overview.record(history)
+        try:
+            with History(self._paths) as history:
+                record = overview.record(history)
+        except JournalError:  # the look finds the same, and shows it
+            record = Record()
         return self.look(record)
 
     def look(self, record: Record = Record()) -> Overview:  # noqa: B008  (it is immutable)
@@ -61,12 +66,19 @@ class Lookout:
             return self._far.covered(now - span, now)
 
     def _measure(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._measured_s < _MEASURE_S:
+        """Measure once a second, and whenever another scheduler lives."""
+        pid, now_s = self._pid(), time.monotonic()
+        if pid == self._measured_pid and now_s - self._measured_s < _MEASURE_S:
             return
-        self._measured_s = now_s
-        usage = self._meter.usage(vitals.look(self._paths, tick_s()).pid)
-        self._near.measure(host.view(self._paths), *usage)
+        self._measured_s, self._measured_pid = now_s, pid
+        self._near.measure(host.view(self._paths), *self._meter.usage(pid))
+
+    def _pid(self) -> int | None:
+        try:
+            holder = locks.holder(self._paths.log("scheduler.lock"))
+        except OSError:  # the look finds the same, and shows it
+            return None
+        return holder.pid if holder else None
 
     def _keep_to_a_day(self, now: datetime) -> None:
         """Read back a day before the first look, and let go of what is older once an hour."""

@@ -128,7 +128,7 @@ def _durations(totals: Sequence[Total]) -> Metric:
     for job in sorted({total.job for total in totals if total.timed}):
         mine = [total for total in totals if total.job == job]
         counts = [sum(counted) for counted in zip(*(total.within for total in mine), strict=True)]
-        buckets = [(f"{bound_s:g}", float(count)) for bound_s, count in zip(BOUNDS_S, counts, strict=True)]
+        buckets = [(str(bound_s), float(count)) for bound_s, count in zip(BOUNDS_S, counts, strict=True)]
         buckets.append(("+Inf", float(sum(total.timed for total in mine))))
         durations.add_metric([job], buckets, sum(total.duration_s for total in mine))
     return durations

@@ -37,7 +37,7 @@ esac
 """
 
 
-RUN_NAME = "20261122T080000.000Z"
+RUN_NAME = "20241122T080000.000Z"
 JOBS = """
 [jobs.brief]
 every = "6h"
@@ -46,7 +46,7 @@ command = "true"
 schedule = "0 8 * * *"
 command = "true"
 """
-_BEGAN = datetime(2026, 11, 22, 7, 58, tzinfo=UTC)
+_BEGAN = datetime(2024, 11, 22, 7, 58, tzinfo=UTC)
 _RUN = {"job": "brief", "run_id": f"brief/{RUN_NAME}", "due": None, "attempt": 1}
 LIFE = (
     Entry("startup", {"pid": 4711, "boot": "b", "config": "c", "mono": 1.0, "boot_s": 1.0}, _BEGAN),
@@ -97,8 +97,19 @@ class Site:
         for name in ("server.py", "automations", "dashboard.html"):
             (self.project / name).symlink_to(PROJECT / name)
         self.door(GOOD_DOOR)
-        self.paths = Paths(str(self.home), str(self.project))
-        self.app = server.create_app(self.paths)
+        self._serve(Paths(str(self.home), str(self.project)))
+
+    @classmethod
+    def of(cls, paths: Paths) -> "Site":
+        """The application over a home that is there, its door the real one."""
+        site = cls.__new__(cls)
+        site.home = Path(paths.home)
+        site._serve(paths)
+        return site
+
+    def _serve(self, paths: Paths) -> None:
+        self.paths = paths
+        self.app = server.create_app(paths)
         self.errors = io.StringIO()
 
     def door(self, script: str) -> None:
