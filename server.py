@@ -161,13 +161,17 @@ def _words(error: HTTPError) -> str:
 
 
 def _say(environ: dict[str, Any], status: str, took_s: float) -> None:
-    """Put a request on record. Where nobody can take the line, the request is answered all the same."""
+    """Put a request on record."""
     path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
     plain = "".join(char if char.isprintable() and char != " " else "\N{REPLACEMENT CHARACTER}" for char in path)
     words = (clock.iso(clock.read().utc), environ.get("REQUEST_METHOD", "-")[:20], plain[:_LOGGED_CHARS], status)
-    with suppress(OSError, ValueError):
-        sys.stdout.write(f"{' '.join(words)} {1000 * took_s:.1f} ms {environ.get('REMOTE_ADDR', '-')}\n")
-        sys.stdout.flush()
+    _write(f"{' '.join(words)} {1000 * took_s:.1f} ms {environ.get('REMOTE_ADDR', '-')}")
+
+
+def _write(line: str) -> None:
+    """One line on stdout, at one stroke; on a full disk it is lost, and nothing else."""
+    with suppress(OSError):
+        os.write(1, f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 class _JsonErrorTask(ErrorTask):
@@ -261,7 +265,7 @@ def main() -> int:
     def ready() -> None:
         lock.sign(note=f"http://{host}:{port}/")
         write_pid_file(pid_file)
-        print(f"serving http://{host}:{port}/ for {paths.home}", flush=True)
+        _write(f"serving http://{host}:{port}/ for {paths.home}")
         readiness.announce("ready")
 
     app = None
@@ -294,7 +298,7 @@ def main() -> int:
 
 def _warn_if_open(host: str) -> None:
     if host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
+        _write(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
 
 
 def _refuse(reason: str, code: int) -> int:

@@ -272,6 +272,8 @@ def answers(heard: bytes) -> Iterator[Answer]:
         length = int(headers.get("content-length", 0))
         if heard[:7] == b"HTTP/1." or not heard:
             length = 0  # to HEAD
+        if headers.get("content-type") == "text/event-stream":
+            length = len(heard)  # until it is closed
         body, heard = heard[:length], heard[length:]
         assert len(body) == length
         if " 100 " not in first:
