@@ -13,6 +13,7 @@ Rules:
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -45,6 +46,9 @@ from automations.trigger import address
 MAX_BODY_BYTES = 65536
 MAX_HEADER_BYTES = 16384
 THREADS = events.SEATS + 16  # each stream holds one; the rest are for whoever asks something
+MOST_CLIENTS = 2000
+MOST_DESCRIPTORS = 4096
+DESCRIPTORS_A_THREAD = 12  # the history and its log, the script's answer, a file that is read
 _LOGGED_CHARS = 200
 _IS_GONE = "automations.is_gone"
 
@@ -236,7 +240,8 @@ def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
         host=host,
         port=port,
         threads=THREADS,
-        connection_limit=2000,
+        connection_limit=_connections(),
+        asyncore_use_poll=True,  # select, the default, ends the server at descriptor 1024
         channel_timeout=5,
         cleanup_interval=2,
         max_request_body_size=MAX_BODY_BYTES,
@@ -248,6 +253,18 @@ def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
     )
     ready()
     server.run()
+
+
+def _connections() -> int:
+    """How many clients may be connected: as many as there are descriptors for, with those left that answers need.
+
+    Beyond it waitress lets them wait; without a descriptor left it would try in vain, and say so, without pause.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < MOST_DESCRIPTORS:  # 1024 on many systems, with a hard limit far above
+        soft = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(THREADS, min(MOST_CLIENTS, soft - DESCRIPTORS_A_THREAD * THREADS))
 
 
 def main() -> int:

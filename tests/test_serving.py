@@ -210,6 +210,14 @@ def test_800_half_open_connections_do_not_keep_an_honest_request_waiting(own: Li
 
 
 @pytest.mark.storm
+def test_more_clients_than_select_can_count_do_not_end_the_server(own: Live) -> None:
+    with half_open(own, 1500):
+        assert len(asking(own, 50)) == 50
+    assert own.process.poll() is None
+    assert "Traceback" not in own.heard()
+
+
+@pytest.mark.storm
 def test_a_storm_of_guesses_keeps_nobody_who_has_the_key_waiting(own: Live) -> None:
     is_over, heard = threading.Event(), [0] * 1000
 
