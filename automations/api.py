@@ -1,6 +1,7 @@
 """All routes of the control API, in one table: the server registers it, and the contract is made from it."""
 
 import sqlite3
+from functools import cache
 
 import msgspec
 
@@ -36,8 +37,13 @@ def measures(desk: Desk, _: Asked) -> Text:
     return Text(desk.metrics.text())
 
 
+@cache
+def _contract() -> bytes:
+    return msgspec.json.encode(contract.of(ROUTES))
+
+
 def described(_: Desk, __: Asked) -> Text:
-    return Text(msgspec.json.encode(contract.of(ROUTES)))
+    return Text(_contract())
 
 
 def front(desk: Desk, _: Asked) -> Text:

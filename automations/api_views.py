@@ -4,7 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from automations import clock, config, events, overview, pause
 from automations.api_runs import MOST_BYTES, Bytes, Place, moment
@@ -62,8 +62,8 @@ class CoverageTold(Ok, frozen=True, kw_only=True):
 class LogQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from"}):
     """The last `tail` lines; or from which byte on, and how many at most."""
 
-    tail: Annotated[int, Meta(ge=0, le=100_000)] | None = None
-    start: Place | None = None
+    tail: Annotated[int, Meta(ge=0, le=100_000)] | UnsetType = UNSET
+    start: Place | UnsetType = UNSET
     limit: Bytes = PIECE_BYTES
 
 
@@ -80,7 +80,7 @@ class Logged(Ok, frozen=True, kw_only=True, rename={"start": "from"}):
 class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The seq of the last entry known."""
 
-    after: Annotated[int, Meta(ge=0, le=_MOST_SEQ)] | None = None
+    after: Annotated[int, Meta(ge=0, le=_MOST_SEQ)] | UnsetType = UNSET
 
 
 def jobs(desk: Desk, _: Asked) -> Ok:
@@ -108,11 +108,12 @@ def coverage(desk: Desk, asked: Asked) -> Ok:
 
 def log(desk: Desk, asked: Asked) -> Ok:
     wanted: LogQuery = asked.query
-    if wanted.tail is not None and wanted.start is not None:
+    if wanted.tail is not UNSET and wanted.start is not UNSET:
         raise Refused(400, "tail, from: expected one of them")
     with closing(JournalFile(desk.paths.journal)) as file:
-        if wanted.start is None:
-            start, limit = place_of_lines(file, 100 if wanted.tail is None else wanted.tail), MOST_BYTES
+        if isinstance(wanted.start, UnsetType):
+            tail = 100 if isinstance(wanted.tail, UnsetType) else wanted.tail
+            start, limit = place_of_lines(file, tail), MOST_BYTES
         else:
             start, limit = wanted.start, max(wanted.limit, 4)
         content = file.read(start, limit)
@@ -125,7 +126,8 @@ def entries(desk: Desk, asked: Asked) -> Stream:
     last: str | None = asked.headers.get(LAST_EVENT_ID)
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 19):
         raise Refused(400, f"{LAST_EVENT_ID}: expected the seq of an entry")
-    after = asked.query.after if last is None else int(last)
+    given = None if asked.query.after is UNSET else asked.query.after
+    after = given if last is None else int(last)
     JournalFile(desk.paths.journal).close()  # to say so now if it cannot be read
 
     def is_over() -> bool:

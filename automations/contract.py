@@ -87,14 +87,11 @@ def _of_the_path(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _of_the_query(route: Route) -> Iterator[dict[str, Any]]:
-    """Each field of the query's type. In a query there is no null: what is not given is left out."""
+    """Each field of the query's type."""
     _, components = msgspec.json.schema_components([route.query], ref_template=_REF)
     schema = components[route.query.__name__]
     for name, field in schema["properties"].items():
-        kinds = field.get("anyOf")
-        known = next(kind for kind in kinds if kind != {"type": "null"}) if kinds else field
-        plain = {key: value for key, value in known.items() if not (key == "default" and value is None)}
-        yield {"name": name, "in": "query", "required": name in schema["required"], "schema": plain}
+        yield {"name": name, "in": "query", "required": name in schema["required"], "schema": field}
 
 
 def _of_the_headers(route: Route) -> Iterator[dict[str, Any]]:

@@ -239,7 +239,9 @@ def test_without_a_question_the_log_is_its_last_hundred_lines(site: Site):
     assert get(site, "log", "tail=100000")["log"].count("\n") == 200 + len(LIFE)
 
 
-@pytest.mark.parametrize("query", ["tail=-1", "tail=x", "from=-1", "tail=1&from=1", "limit=9999999", "lines=3"])
+@pytest.mark.parametrize(
+    "query", ["tail=-1", "tail=x", "tail=null", "tail=", "from=-1", "tail=1&from=1", "limit=9999999", "lines=3"]
+)
 def test_an_odd_question_to_the_log_is_refused(site: Site, query: str):
     assert refused(site, "log", query)[0] == 400
 
@@ -413,6 +415,18 @@ def test_metrics_tell_of_coverage_and_promises(site: Site):
 def test_a_job_that_is_not_in_the_job_file_any_more_takes_its_series_along(site: Site):
     (site.home / "automations.toml").write_text('[jobs.tidy]\nevery = "6h"\ncommand = "true"\n')
     assert "automations_runs_total" not in metrics(site)
+
+
+def test_a_count_that_takes_long_is_not_done_at_every_question(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("automations.metrics.LONG_S", -1.0)
+    desk = site.app.desk
+    metrics(site)
+    desk.metrics._good_until_s += 60
+    (site.home / "logs" / "history.db").unlink()
+    site.journal(Entry("run_finished", {"job": "tidy", "run_id": "tidy/x", "outcome": "failed", "attempt": 1}))
+    assert len(metrics(site)["automations_runs_total"]) == 1
+    desk.metrics._good_until_s = 0.0
+    assert metrics(site)["automations_runs_total"]
 
 
 def test_no_label_tells_a_run_or_a_reason(site: Site):
