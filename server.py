@@ -4,8 +4,7 @@ Rules:
 - Every answer under /api is `{"ok":true,…}` or `{"ok":false,"error":"…"}` with a fitting status, whatever the
   route, the verb or the failure; also what waitress itself refuses.
 - Who may ask is decided in `gate`, before anything is told of what exists.
-- Each request is one line on stdout: its method, its path without the query, the answer's status, how long it took,
-  and who asked; no header, no body.
+- Each request is one line on stdout, without its secrets (see `access`).
 - No rule of scheduling lives here, no pid is signalled from here.
 
 `create_app(paths)` gives the WSGI application; `main` serves it, on 127.0.0.1 unless told otherwise.
@@ -19,9 +18,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when run isolated
 
@@ -35,6 +33,7 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, ServerNotImplemented
 
 from automations import api, clock, events, locks, readiness, route
+from automations.access import AccessLog, say
 from automations.desk import Desk
 from automations.errors import Exit, LockBusy, SettingError
 from automations.gate import Gate
@@ -49,7 +48,6 @@ THREADS = events.SEATS + 16  # each stream holds one; the rest are for whoever a
 MOST_CLIENTS = 2000
 MOST_DESCRIPTORS = 4096
 DESCRIPTORS_A_THREAD = 12  # the history and its log, the script's answer, a file that is read
-_LOGGED_CHARS = 200
 _IS_GONE = "automations.is_gone"
 
 
@@ -59,6 +57,7 @@ class Api(Bottle):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self.record = AccessLog(api.PUBLIC, say)
 
     def default_error_handler(self, res: HTTPError) -> str:
         response.content_type = "application/json"
@@ -77,7 +76,12 @@ class Api(Bottle):
             answer: Iterable[bytes] = super().wsgi(environ, start)
             return answer
         finally:
-            _say(environ, heard[0], time.monotonic() - began_s)
+            self._note(environ, heard[0], time.monotonic() - began_s)
+
+    def _note(self, environ: dict[str, Any], status: str, took_s: float) -> None:
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        verb, address = environ.get("REQUEST_METHOD", ""), environ.get("REMOTE_ADDR", "")
+        self.record.note(clock.read().utc, verb, path, status, took_s, address)
 
 
 def create_app(paths: Paths) -> Api:
@@ -164,22 +168,10 @@ def _words(error: HTTPError) -> str:
     return str(error.body)
 
 
-def _say(environ: dict[str, Any], status: str, took_s: float) -> None:
-    """Put a request on record."""
-    path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
-    plain = "".join(char if char.isprintable() and char != " " else "\N{REPLACEMENT CHARACTER}" for char in path)
-    words = (clock.iso(clock.read().utc), environ.get("REQUEST_METHOD", "-")[:20], plain[:_LOGGED_CHARS], status)
-    _write(f"{' '.join(words)} {1000 * took_s:.1f} ms {environ.get('REMOTE_ADDR', '-')}")
-
-
-def _write(line: str) -> None:
-    """One line on stdout, at one stroke; on a full disk it is lost, and nothing else."""
-    with suppress(OSError):
-        os.write(1, f"{line}\n".encode("utf-8", "backslashreplace"))
-
-
 class _JsonErrorTask(ErrorTask):
     """What waitress refuses before any route (too large, malformed) in the contract's form too."""
+
+    record: ClassVar[AccessLog]
 
     def execute(self) -> None:
         error = self.request.error
@@ -190,6 +182,7 @@ class _JsonErrorTask(ErrorTask):
         self.response_headers.extend([("Content-Type", "application/json"), ("Connection", "close")])
         self.set_close_on_finish()
         self.content_length = len(body)
+        self.record.note(clock.read().utc, "", "", str(error.code), 0.0, str(self.channel.addr[0]))
         self.write(body)
 
 
@@ -234,6 +227,7 @@ class _Channel(HTTPChannel):
 
 def serve(app: Api, host: str, port: int, ready: Callable[[], None]) -> None:
     """Serve until SystemExit is raised in this thread. `ready` is called once the port is ours."""
+    _JsonErrorTask.record = app.record
     BaseWSGIServer.channel_class = _Channel  # here, since a name with two addresses makes two servers
     server = waitress.create_server(
         app,
@@ -282,7 +276,7 @@ def main() -> int:
     def ready() -> None:
         lock.sign(note=f"http://{host}:{port}/")
         write_pid_file(pid_file)
-        _write(f"serving http://{host}:{port}/ for {paths.home}")
+        say(f"serving http://{host}:{port}/ for {paths.home}")
         readiness.announce("ready")
 
     app = None
@@ -315,7 +309,7 @@ def main() -> int:
 
 def _warn_if_open(host: str) -> None:
     if host not in ("127.0.0.1", "localhost", "::1"):
-        _write(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
+        say(f"warning: {host} is reachable from other machines, without TLS; the key crosses the network in clear")
 
 
 def _refuse(reason: str, code: int) -> int:

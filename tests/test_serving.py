@@ -11,11 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from automations import events
+from automations.access import A_MINUTE as A_MINUTE_OF_LINES
+from automations.access import AccessLog
 from automations.guesses import A_MINUTE
 from automations.journal import Entry
 from tests.conftest import until
@@ -252,6 +255,37 @@ def test_each_request_is_one_line_without_its_secrets(own: Live) -> None:
     odd = "/odd\N{REPLACEMENT CHARACTER}path\N{REPLACEMENT CHARACTER}here\N{REPLACEMENT CHARACTER}[31m"
     assert told == [["GET", STATUS, "400"], ["POST", "/api/automations/start", "401"], ["GET", odd, "404"]]
     assert not re.search(f"{KEY}|private-words|nearly|secret-cookie", own.heard())
+
+
+def test_what_never_came_as_far_as_a_route_is_on_record_too(own: Live) -> None:
+    own.send(b"GARBAGE\r\n\r\n")
+    own.send(own.head("POST /api/automations/start HTTP/1.1", "Content-Length: 70000"))
+    until(lambda: " 413 " in own.heard())
+    assert re.search(r"Z - - 400 0\.0 ms 127\.0\.0\.1\n.*Z - - 413 0\.0 ms 127\.0\.0\.1\n", own.heard())
+
+
+def test_a_stranger_cannot_fill_the_disk_with_lines_nor_hide_what_others_do(own: Live) -> None:
+    for _ in range(A_MINUTE_OF_LINES + 50):
+        own.ask("GET", "/healthz")
+    for _ in range(3):
+        own.ask("GET", STATUS)
+    lines = own.heard().splitlines()
+    assert sum("/healthz" in line for line in lines) <= 2 * A_MINUTE_OF_LINES  # a minute may end meanwhile
+    assert sum(STATUS in line for line in lines) == 3
+
+
+def test_lines_left_out_are_counted_once_the_minute_is_over() -> None:
+    lines: list[str] = []
+    record = AccessLog({"/healthz"}, lines.append)
+    minute = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    for _ in range(A_MINUTE_OF_LINES + 5):
+        record.note(minute, "GET", "/x", "404", 0.0, "192.0.2.1")
+    record.note(minute, "POST", "/api/automations/start", "200", 0.0512, "192.0.2.2")
+    record.note(minute + timedelta(minutes=1), "GET", "/healthz", "200", 0.0, "192.0.2.1")
+    assert len(lines) == A_MINUTE_OF_LINES + 3
+    assert lines[-3] == "2026-11-22T08:00:00.000Z POST /api/automations/start 200 51.2 ms 192.0.2.2"
+    assert lines[-2].startswith("5 more requests")
+    assert lines[-1].startswith("2026-11-22T08:01:00.000Z GET /healthz")
 
 
 def test_a_server_whose_output_nobody_takes_answers_all_the_same(tmp_path: Path) -> None:
