@@ -123,7 +123,7 @@ def test_a_reader_who_does_not_read_keeps_nobody_else_waiting(own: Live) -> None
         for _ in range(events.SEATS):
             deaf = stack.enter_context(socket.create_connection(("127.0.0.1", own.port), timeout=10))
             deaf.sendall(own.head(f"GET {EVENTS}?after=0 HTTP/1.1"))
-        until(lambda: own.ask("GET", EVENTS).status == 503, 5)
+        until(lambda: stream_status(own) == 503, 5, "all seats are taken")
         assert max(asking(own, 50)) < 1
     until(lambda: stream_status(own) == 200, 10, "their seats are free again")
 
