@@ -18,6 +18,8 @@ $(ENV): requirements.txt
 $(DEV): requirements-dev.txt $(ENV)
 	@sh scripts/make_env.sh "$(PYTHON)" requirements-dev.txt $@
 
+tui: $(ENV) ## the terminal dashboard
+	@$(DOOR) tui
 up: $(ENV) ## environment, key, scheduler and API; then says what to do next
 	@$(DOOR) up
 down: ## take the API and the scheduler down
@@ -53,8 +55,6 @@ bench: $(DEV) ## the figures of docs/figures.md, measured here
 	@for file in benchmarks/bench_*.py; do .venv/bin/python "$$file" || exit 1; done
 requirements: $(DEV) ## pin the newest versions that fit pyproject.toml, with hashes
 	@sh scripts/pin_requirements.sh
-tui: ## the terminal dashboard: not built yet
-	@echo "the terminal dashboard is not built yet; there is the page: make up" && exit 1
 clean: ## remove the environment and caches; never the journal, the key or the jobs
 	@! $(DOOR) status >/dev/null || { echo "the scheduler runs from .venv; next: make down" && exit 1; }
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

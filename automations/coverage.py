@@ -3,16 +3,20 @@
 Rules:
 - A minute is covered when a tick or a startup was written in it. The minute that runs now counts once it is covered.
 - Minutes before the first sign on record do not count: nobody said anything of them.
-- What a gap was is read from the clocks on both sides of it, never guessed: a new boot id is a machine that was off;
+- What a gap was is read from what stands on both sides of it, never guessed: a new boot id is a machine that was off;
   a new scheduler on the same boot, one that was down; boot time that ran while monotonic time stood, sleep; a wall
-  clock that ran ahead of both, a step of the clock; time that passed on all of them, a stall. What the scheduler itself
-  reports as not written is `unrecorded`. All else is `unknown`.
+  clock that ran ahead of both, a step of the clock; time that passed on all of them, a stall; of several, the longest.
+  What the scheduler itself reports as not written is `unrecorded`. All else is `unknown`.
+- A scheduler is known by its `startup`, not by its pid: in a container that is always the same. Where no boot id is on
+  record, the clock that counts from the boot tells whether it is the same one.
+- The signs are taken in the order of their writing. Where the clock was set back, a minute may come twice and counts
+  once; a gap is told by the last step of the clock over it.
 
 `tick_s` is the length of a minute: 60, or less in a test. Source: docs/design-notes.md, "Coverage".
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,6 +28,11 @@ from automations import clock
 EVENTS = frozenset(
     b"tick startup shutdown stopped watchdog_restart watchdog_gave_up journal_gap journal_recovered".split()
 )
+
+
+_ENDS = ("stopped", "watchdog_gave_up", "watchdog_restart", "shutdown")  # the last word first
+NO_WORD = "it ended without a word"
+NO_BOOT = ", and nothing tells whether the machine was restarted"
 
 
 class Cause(StrEnum):
@@ -70,26 +79,26 @@ class Coverage(Struct, frozen=True):
 
 
 class Present(NamedTuple):
-    """What is known of the time after the last sign: does the scheduler live, and on which boot are we?"""
+    """What is known of the time after the last sign: does a scheduler live (None: nobody can tell), on which boot?"""
 
-    alive: bool
+    alive: bool | None
     boot: str
+    boot_s: float | None = None
 
 
 class _Sign(NamedTuple):
-    """A tick or a startup: its clocks, and whose it is."""
+    """A tick or a startup: its clocks, the number of the startup that it comes from or is, the boot; None: unknown."""
 
     at: datetime
     mono: float | None
     boot_s: float | None
-    pid: object
+    startup: int | None
     boot: object
 
 
 class _Word(NamedTuple):
     """Something said about the scheduler's life between two signs."""
 
-    at: datetime
     event: str
     text: str
 
@@ -101,7 +110,7 @@ class Life:
         self._signs: list[_Sign] = []
         self._words: dict[int, list[_Word]] = {}  # by the number of signs before them
         self._shift = 0  # signs that were forgotten
-        self._pid: object = None
+        self._startup: int | None = None
         self._boot: object = None
 
     def __bool__(self) -> bool:
@@ -115,11 +124,11 @@ class Life:
         except ValueError:
             return
         if event == "startup":
-            self._pid, self._boot = entry.get("pid"), entry.get("boot")
+            self._startup, self._boot = (self._startup or 0) + 1, entry.get("boot")
         if event in ("startup", "tick"):
-            self._signs.append(_Sign(at, _number(entry, "mono"), _number(entry, "boot_s"), self._pid, self._boot))
+            self._signs.append(_Sign(at, _number(entry, "mono"), _number(entry, "boot_s"), self._startup, self._boot))
         elif str(event).encode() in EVENTS:
-            word = _Word(at, str(event), _said(entry))
+            word = _Word(str(event), _said(entry))
             self._words.setdefault(self._shift + len(self._signs), []).append(word)
 
     def forget_before(self, moment: datetime) -> None:
@@ -134,41 +143,32 @@ class Life:
 
     def started(self) -> datetime | None:
         """When the scheduler of the last sign gave its first; as far back as is remembered."""
-        mine = [sign for sign in self._signs if sign.pid == self._signs[-1].pid]
-        return mine[0].at if mine and mine[0].pid is not None else None
+        mine = [sign for sign in self._signs if sign.startup == self._startup]
+        return mine[0].at if mine and self._startup is not None else None
 
     def coverage(self, since: datetime, now: datetime, tick_s: float, present: Present) -> Coverage:
         """What the minutes from `since` to `now` were."""
         minute = _Minutes(tick_s)
         current = minute.of(now)
-        signs = [sign for sign in self._signs if sign.at <= now + timedelta(seconds=tick_s)]
-        if not signs:
-            return Coverage(minute.start(current), minute.start(current), 0, 0, (), tick_s)
-        first = max(minute.of(since), min(minute.of(sign.at) for sign in signs))
-        covered = {minute.of(sign.at) for sign in signs}
-        end = current + (current in covered)
-        seen = sum(first <= number < end for number in covered)
+        numbers = [minute.of(sign.at) for sign in self._signs]
+        end = current + (current in numbers)
+        first = min(end, max(minute.of(since), min(numbers, default=end)))
+        seen = sorted({number for number in numbers if first <= number < end})
+        steps = [(*pair, place) for place, pair in enumerate(pairwise([*numbers, end])) if pair[1] > pair[0] + 1]
         gaps = []
-        for low, high, cause, detail in self._gaps(signs, minute, end, present):
-            if high > first and high > low:
-                gaps.append(Gap(minute.start(max(low, first)), minute.start(high), cause, detail))
-        return Coverage(minute.start(first), minute.start(end), max(0, end - first), seen, tuple(gaps), tick_s)
+        for before, after in pairwise([first - 1, *seen, end]):
+            if after > before + 1:
+                place = next(place for low, high, place in reversed(steps) if low <= before and after <= high)
+                why = self._after(place, now, tick_s, present)
+                gaps.append(Gap(minute.start(before + 1), minute.start(after), *why))
+        return Coverage(minute.start(first), minute.start(end), end - first, len(seen), tuple(gaps), tick_s)
 
-    def _gaps(
-        self, signs: Sequence[_Sign], minute: "_Minutes", end: int, present: Present
-    ) -> Iterator[tuple[int, int, Cause, str]]:
-        """First minute, minute after the last, cause and detail of each gap, oldest first."""
-        reached = minute.of(signs[0].at)
-        for place, (before, after) in enumerate(pairwise(signs), start=1):
-            number = minute.of(after.at)
-            if number > reached + 1:
-                yield reached + 1, number, *_between(before, after, self._words_at(place), minute.tick_s)
-            reached = max(reached, number)
-        if end > reached + 1:
-            yield reached + 1, end, *_since_last(signs[-1], self._words_at(len(signs)), present)
-
-    def _words_at(self, place: int) -> list[_Word]:
-        return self._words.get(self._shift + place, [])
+    def _after(self, place: int, now: datetime, tick_s: float, present: Present) -> tuple[Cause, str]:
+        """Why there was no sign between the one at this place and the next, or since this one."""
+        said = {word.event: word.text for word in self._words.get(self._shift + place + 1, ())}
+        if place + 1 == len(self._signs):
+            return _since_last(self._signs[place], said, present, now, tick_s)
+        return _between(self._signs[place], self._signs[place + 1], said, tick_s)
 
 
 class _Minutes:
@@ -184,18 +184,36 @@ class _Minutes:
         return datetime.fromtimestamp(number * self.tick_s, UTC)
 
 
-def _between(before: _Sign, after: _Sign, words: Sequence[_Word], tick_s: float) -> tuple[Cause, str]:
+def _between(before: _Sign, after: _Sign, said: Mapping[str, str], tick_s: float) -> tuple[Cause, str]:
     """Why no tick was written between two signs."""
-    said = {word.event: word for word in words}
-    if after.boot != before.boot and after.boot is not None and before.boot is not None:
-        if "stopped" in said:
-            return Cause.SCHEDULER_DOWN, f"{_ended(said)}; the machine was restarted before it was started again"
-        return Cause.POWERED_OFF, "the machine was restarted"
-    if after.pid != before.pid and after.pid is not None and before.pid is not None:
-        return Cause.SCHEDULER_DOWN, _ended(said)
+    if after.startup != before.startup:
+        return _another(said, _is_other_boot(before, after.boot, after.boot_s, after.at, tick_s))
     if "journal_gap" in said:
-        return Cause.UNRECORDED, said["journal_gap"].text
+        return Cause.UNRECORDED, said["journal_gap"]
     return _by_the_clocks(before, after, tick_s)
+
+
+def _another(said: Mapping[str, str], is_other_boot: bool | None) -> tuple[Cause, str]:
+    """Why there was no scheduler until another one came."""
+    if is_other_boot and ("stopped" in said or "watchdog_gave_up" in said):
+        return Cause.SCHEDULER_DOWN, f"{_ended(said)}; the machine was restarted before it was started again"
+    if is_other_boot:
+        return Cause.POWERED_OFF, "the machine was restarted"
+    if is_other_boot is None and not _ended(said):
+        return Cause.UNKNOWN, NO_WORD + NO_BOOT
+    return Cause.SCHEDULER_DOWN, _ended(said) or NO_WORD
+
+
+def _is_other_boot(before: _Sign, boot: object, boot_s: float | None, at: datetime, tick_s: float) -> bool | None:
+    """Was the machine restarted since `before`? None where nothing tells."""
+    if before.boot is not None and boot is not None:
+        return boot != before.boot
+    if before.boot_s is None or boot_s is None:
+        return None
+    if boot_s < before.boot_s:
+        return True
+    off_s = (at - before.at).total_seconds() - (boot_s - before.boot_s)
+    return False if abs(off_s) < tick_s / 2 else None
 
 
 def _by_the_clocks(before: _Sign, after: _Sign, tick_s: float) -> tuple[Cause, str]:
@@ -207,31 +225,32 @@ def _by_the_clocks(before: _Sign, after: _Sign, tick_s: float) -> tuple[Cause, s
     slept_s, stepped_s = up_s - awake_s, wall_s - up_s
     if awake_s < 0 or up_s < 0:
         return Cause.UNKNOWN, "the clocks around it contradict each other"
-    if max(slept_s, stepped_s) < tick_s / 2:
+    if max(slept_s, stepped_s) < max(tick_s / 2, awake_s - tick_s):
         return Cause.STALLED, f"the scheduler was there and wrote nothing for {_span(awake_s)}"
     if slept_s >= stepped_s:
         return Cause.ASLEEP, f"the machine slept for {_span(slept_s)}"
     return Cause.CLOCK_STEPPED, f"the clock was set ahead by {_span(stepped_s)}"
 
 
-def _since_last(last: _Sign, words: Sequence[_Word], present: Present) -> tuple[Cause, str]:
+def _since_last(
+    last: _Sign, said: Mapping[str, str], present: Present, now: datetime, tick_s: float
+) -> tuple[Cause, str]:
     """Why nothing was written since the last sign."""
-    said = {word.event: word for word in words}
+    if present.alive is None:
+        return Cause.UNKNOWN, "it cannot be looked at"
     if present.alive:
         return Cause.STALLED, f"the scheduler is there and has written nothing since {clock.iso(last.at)}"
-    if "stopped" in said or "shutdown" in said:
+    if "stopped" in said or "watchdog_gave_up" in said or "shutdown" in said:
         return Cause.SCHEDULER_DOWN, _ended(said)
-    if last.boot is not None and last.boot != present.boot:
+    is_other_boot = _is_other_boot(last, present.boot, present.boot_s, now, tick_s)
+    if is_other_boot:
         return Cause.POWERED_OFF, "the machine was restarted, and no scheduler was started since"
-    return Cause.SCHEDULER_DOWN, _ended(said)
+    return _another(said, is_other_boot)
 
 
-def _ended(said: dict[str, _Word]) -> str:
-    """How a scheduler went, in the words of whoever said it."""
-    for event in ("stopped", "watchdog_gave_up", "watchdog_restart", "shutdown"):
-        if event in said:
-            return said[event].text
-    return "it ended without a word"
+def _ended(said: Mapping[str, str]) -> str:
+    """How a scheduler went, in the words of whoever said it; empty when nobody did."""
+    return next((said[event] for event in _ENDS if event in said), "")
 
 
 def _said(entry: dict[str, object]) -> str:

@@ -22,14 +22,13 @@ from automations.digest import short_hash
 from automations.errors import JournalError
 from automations.journal import decode
 from automations.paths import Paths
-from automations.reading import BLOCK_BYTES, JournalFile, place_of_lines, place_of_seq, whole_lines
+from automations.reading import JournalFile, place_of_lines, place_of_seq
 from automations.route import Refused
 
 SEATS = 8
 BEAT_S = 10.0
 POLL_S = 0.25
 _RETRY_MS = 2000
-_BLOCK_BYTES = BLOCK_BYTES // 16
 _EVENT = re.compile("[a-z_]{1,40}")
 
 
@@ -105,9 +104,9 @@ class Follower:
             file = self._file or self._open()
             if file.size() < self._place:  # cut: what was read is not there any more
                 self._begin_at_end(file)
-            content = self._read(file)
+            content = file.whole_lines(self._place)
             if not content and not file.is_current():
-                content = self._read(file)  # what came between the two looks
+                content = file.whole_lines(self._place)  # what came between the two looks
                 if not content:
                     self._replace(file)
             yield from self._events(content)
@@ -130,7 +129,7 @@ class Follower:
     def _begin_at_end(self, file: JournalFile) -> None:
         """Stand behind the last whole line, and know it."""
         self._place, self._prev = place_of_lines(file, 3), ""
-        while content := self._read(file):
+        while content := file.whole_lines(self._place):
             for _ in self._events(content):
                 pass
 
@@ -147,12 +146,6 @@ class Follower:
         place = place_of_lines(file, 3)
         found = [decode(line) for line in file.read(place, file.size() - place).split(b"\n")]
         return max((int(str(entry["seq"])) for entry in found if entry), default=0)
-
-    def _read(self, file: JournalFile) -> bytes:
-        limit = _BLOCK_BYTES
-        while not (content := whole_lines(file.read(self._place, limit))) and file.size() - self._place > limit:
-            limit *= 2  # a line of garbage, longer than any entry
-        return content
 
     def _events(self, content: bytes) -> Iterator[bytes]:
         for line in content.split(b"\n")[:-1]:

@@ -19,7 +19,6 @@ from automations.overview import Overview, Record
 from automations.paths import Paths
 from automations.why import Answer
 
-_FORGET_S = 3600.0
 _MEASURE_S = 1.0  # CPU use over less than this says little
 
 
@@ -31,7 +30,8 @@ class Lookout:
         self._near, self._near_lock = Observer(paths), threading.Lock()
         self._far, self._far_lock = Observer(paths), threading.Lock()
         self._meter = host.Meter()
-        self._measured_s = self._forgot_s = float("-inf")
+        self._has_reached = False
+        self._measured_s = float("-inf")
         self._measured_pid: int | None = None
 
     def overview(self) -> Overview:
@@ -48,7 +48,7 @@ class Lookout:
         with self._near_lock:
             now = clock.read().utc
             self._measure()
-            self._keep_to_a_day(now)
+            self._reach(now)
             return self._near.look(now, record)
 
     def why(self, job: str, at: datetime | None = None) -> Answer:
@@ -80,12 +80,9 @@ class Lookout:
             return None
         return holder.pid if holder else None
 
-    def _keep_to_a_day(self, now: datetime) -> None:
-        """Read back a day before the first look, and let go of what is older once an hour."""
-        now_s = time.monotonic()
-        if self._forgot_s == float("-inf"):
+    def _reach(self, now: datetime) -> None:
+        """Read back a day before the first look."""
+        if not self._has_reached:
             self._near.look(now)
             self._near.reach(now)
-        if now_s - self._forgot_s > _FORGET_S:
-            self._forgot_s = now_s
-            self._near.forget(now)
+            self._has_reached = True

@@ -52,10 +52,11 @@ class ConfigView(Struct, frozen=True):
 
 
 class JournalView(Struct, frozen=True):
-    """The journal: its size, and how many lines of the part that was read do not hold."""
+    """The journal: its size, and of the part that was read: lines that do not hold, entries about runs."""
 
     bytes: int
     breaks: int = 0
+    runs: int = 0
 
 
 class HostView(Struct, frozen=True):

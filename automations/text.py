@@ -3,6 +3,7 @@
 Knows nothing of jobs and runs.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -21,12 +22,28 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def clean(text: str) -> str:
-    """One line that a terminal shows as it is: nothing in it moves the cursor, recolours or reorders."""
-    return "".join(char if char == " " or _is_harmless(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """One line that a terminal shows as it is: nothing in it moves the cursor, recolours or reorders.
+
+    Whole escape sequences go; what else is unprintable becomes its picture (␛), or U+FFFD where it has none.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char == " " or _is_harmless(char) else _picture(char) for char in _ESCAPES.sub("", text))
+
+
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS and other strings
+    r"|\x1b[ -/]*[0-Z\\^-~]"
+)
 
 
 def _is_harmless(char: str) -> bool:
     return unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _picture(char: str) -> str:
+    return chr(0x2400 + ord(char)) if char < " " else "\N{REPLACEMENT CHARACTER}"
 
 
 def _width(text: str) -> int:

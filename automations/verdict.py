@@ -101,7 +101,8 @@ def judge(facts: Facts) -> Verdict:
 def _on_journal(breaks: int) -> Verdict | None:
     if not breaks:
         return None
-    told = f"{_times(breaks, 'line')} of the journal do not hold: changed, missing or put in by something else"
+    lines = f"{_times(breaks, 'line')} of the journal {'does' if breaks == 1 else 'do'} not hold"
+    told = f"{lines}: changed, missing or put in by something else"
     return Verdict(Level.BAD, f"{told}; next: make verify")
 
 
@@ -123,8 +124,8 @@ def _on_broken(promises: Promises) -> Verdict | None:
     broken = [one for one in promises.not_kept if one.state is Kept.BROKEN]
     if not promises.broken:
         return None
-    names = _listed(sorted({one.job for one in broken}))
-    return Verdict(Level.BAD, f"{_times(promises.broken, 'promise')} broken: {names}")
+    names = f": {_listed(sorted({one.job for one in broken}))}" if broken else ""
+    return Verdict(Level.BAD, f"{_times(promises.broken, 'promise')} broken{names}")
 
 
 def _on_failures(ends: Sequence[End]) -> Verdict | None:
@@ -134,12 +135,15 @@ def _on_failures(ends: Sequence[End]) -> Verdict | None:
             by_job.setdefault(end.job, []).append(end)
     if not by_job:
         return None
-    last = {end.job: end for end in ends}
+    last = {end.job: end for end in ends if end.outcome in (*TROUBLE, Outcome.SUCCEEDED)}
     still = {job: failed for job, failed in by_job.items() if last[job].outcome in TROUBLE}
     told = [f"{job} failed {len(failed)}×" for job, failed in (still or by_job).items()]
     if not still:
         return Verdict(Level.WARN, f"{_listed(told)}, and succeeded since")
-    hows = {end.how for failed in still.values() for end in failed}
+    failed = [end for ends_of_job in still.values() for end in ends_of_job]
+    if len(failed) == 1:
+        return Verdict(Level.BAD, f"{failed[0].job} failed: {failed[0].how}")
+    hows = {end.how for end in failed}
     cause = f", likely one cause: {hows.pop()}" if len(hows) == 1 else ""
     return Verdict(Level.BAD, _listed(told) + cause)
 
@@ -193,7 +197,9 @@ def _how(entry: dict[str, object], outcome: str) -> str:
     if outcome == Outcome.TIMED_OUT:
         return "timeout"
     reason, code = entry.get("reason"), entry.get("exit")
-    return str(reason) if reason or not isinstance(code, int) else (f"exit {code}" if code >= 0 else f"signal {-code}")
+    if reason or not isinstance(code, int):
+        return str(reason or "no exit status")
+    return f"exit {code}" if code >= 0 else f"signal {-code}"
 
 
 def _times(count: int, what: str) -> str:

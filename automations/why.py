@@ -57,24 +57,20 @@ def slot_before(job: Job, moment: datetime) -> datetime | None:
 def explain(asked: Question, due: datetime | None, entries: Sequence[dict[str, object]]) -> Answer:
     """Answer from the entries around the slot `due`, oldest first."""
     job = asked.job
-    if not job.enabled:
+    mine = [entry for entry in entries if due and _is_about(entry, job.name, due)]
+    mine = [entry for entry in mine if not _is_range(entry)] or mine  # what is said of this very slot counts more
+    if not job.enabled and not mine:
         return Answer(job.name, due, f"{job.name} is disabled in automations.toml")
+    if due is None and job.schedule.at_start:
+        return Answer(job.name, None, f"{job.name} is due at each start of the scheduler, and not by the clock")
     if due is None:
         return Answer(job.name, None, f"{job.name} had no slot before {text.local(asked.at)}{_upcoming(asked)}")
-    mine = [entry for entry in entries if _is_about(entry, job.name, due)]
     around = [entry for entry in entries if entry["event"] in ABOUT_JOBS and entry.get("job") == job.name]
     life = [entry for entry in entries if "job" not in entry]
     gap = asked.coverage.gap_at(due)
-    proof = mine or [*around, *life]
-    if mine:
-        sentence = _of_record(asked, due, mine)
-        proof = sorted([*mine, *(life if gap else [])], key=lambda entry: int(str(entry["seq"])))
-    elif gap:
-        sentence = f"nothing is decided yet: {_away(gap.cause, gap.detail)}; the next start of the scheduler decides it"
-    elif asked.now - due < timedelta(minutes=2):
-        sentence = "it is due just now"
-    else:
-        sentence = "the journal says nothing of it: the job was not in the job file then, or its promise is broken"
+    proof = [*(mine or around), *(life if gap or not mine else [])]
+    proof.sort(key=lambda entry: int(str(entry["seq"])))
+    sentence = _of_record(asked, due, mine) if mine else _of_silence(asked, due)
     head = f"{job.name}, due {text.local(due)}"
     return Answer(job.name, due, f"{head}: {sentence}{_upcoming(asked)}", tuple(proof[-MOST_PROOF:]))
 
@@ -83,8 +79,11 @@ def _is_about(entry: dict[str, object], job: str, due: datetime) -> bool:
     if entry.get("job") != job or not str(entry["event"]).startswith("run_"):
         return False
     first, last = str(entry.get("due")), str(entry.get("until") or entry.get("due"))
-    is_range = entry["event"] == "run_skipped"
-    return first <= clock.iso(due) <= last if is_range else first == clock.iso(due)
+    return first <= clock.iso(due) <= last if _is_range(entry) else first == clock.iso(due)
+
+
+def _is_range(entry: dict[str, object]) -> bool:
+    return entry["event"] == "run_skipped" and entry.get("until", entry.get("due")) != entry.get("due")
 
 
 def _of_record(asked: Question, due: datetime, mine: Sequence[dict[str, object]]) -> str:
@@ -95,26 +94,50 @@ def _of_record(asked: Question, due: datetime, mine: Sequence[dict[str, object]]
         return _skipped(asked, due, last)
     if last["event"] == "run_waiting":
         return f"it waits: {last.get('reason')}"
-    if last["event"] == "run_started":
-        return f"it began {_when(last, due)} and has not ended yet"
     tries = f" in attempt {len(begun)}" if len(begun) > 1 else ""
-    began = f"it ran {_when(begun[0], due)} and " if begun else "it "
+    if last["event"] == "run_started":
+        return f"it began {_when(begun[0], _begins(mine, due))} and has not ended yet{tries}"
+    began = f"it ran {_when(begun[0], _begins(mine, due))} and " if begun else "it "
     return began + _ended(last) + tries
+
+
+def _of_silence(asked: Question, due: datetime) -> str:
+    """What can be said where the journal says nothing of the slot."""
+    gap = asked.coverage.gap_at(due)
+    if due > asked.now:
+        return "it is not due yet"
+    if gap and gap.until >= asked.coverage.until:
+        return f"nothing is decided yet: {_away(gap.cause, gap.detail)}; the next start of the scheduler decides it"
+    if gap:
+        return f"the journal says nothing of it; {_away(gap.cause, gap.detail)}"
+    if asked.now - due < timedelta(minutes=2):
+        return "it is due just now"
+    return "the journal says nothing of it: the job was not in the job file then, or its promise is broken"
 
 
 def _skipped(asked: Question, due: datetime, entry: dict[str, object]) -> str:
     outcome, reason = entry.get("outcome"), entry.get("reason")
     gap = asked.coverage.gap_at(due)
     away = f"; {_away(gap.cause, gap.detail)} ({text.local(gap.since)} to {text.local(gap.until)})" if gap else ""
-    return f"it did not run: {outcome}, because {reason}{away}"
+    did_not_run = outcome in (Outcome.SKIPPED, Outcome.MISSED)
+    told = f"it did not run: {outcome}, because {reason}" if did_not_run else f"it ended as {outcome}: {reason}"
+    return f"{told}{away}"
 
 
 def _away(cause: str, detail: str) -> str:
     return f"{cause.replace('_', ' ')}: {detail}"
 
 
-def _when(entry: dict[str, object], due: datetime) -> str:
-    late = clock.parse_iso(str(entry["ts"])) - due
+def _begins(mine: Sequence[dict[str, object]], due: datetime) -> datetime:
+    """When the slot was to begin: jitter is no delay."""
+    for entry in mine:
+        if entry["event"] == "run_waiting" and entry.get("reason") == "jitter" and entry.get("until"):
+            return clock.parse_iso(str(entry["until"]))
+    return due
+
+
+def _when(entry: dict[str, object], begins: datetime) -> str:
+    late = clock.parse_iso(str(entry["ts"])) - begins
     return "on time" if late <= timedelta(minutes=1) else f"{text.seconds(late.total_seconds())} late"
 
 
@@ -130,6 +153,8 @@ def _ended(entry: dict[str, object]) -> str:
 
 def _upcoming(asked: Question) -> str:
     """When it will run next, or why it will not."""
+    if not asked.job.enabled:
+        return ". It is disabled in automations.toml"
     if asked.pause and asked.pause.covers(asked.now):
         end = f"until {text.local(asked.pause.until)}" if asked.pause.until else "until it is resumed"
         return f". It is paused {end}" + (f" ({asked.pause.note})" if asked.pause.note else "")

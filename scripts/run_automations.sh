@@ -36,6 +36,7 @@ Usage: run_automations.sh COMMAND
   check [FILE] is the job file good, and what would it change in the next 7 days?
   import-crontab [FILE]   a crontab as a job file, on stdout
   verify       check the journal line by line
+  tui          the terminal dashboard (--home DIR, --url URL, --readonly)
 
 jobs, next, runs, search, check, pause, resume and stop-run answer in JSON with --json.
 The home is AUTOMATIONS_HOME, or the project's own folder.
@@ -133,6 +134,7 @@ start | stop | restart | up | down | run | trigger | stop-run | jobs | next | ru
 	;;
 foreground) python scripts/exec_scheduler.py --foreground "$@" ;;
 serve) python server.py "$@" ;;
+tui) python tui/__main__.py "$@" ;;
 verify) python scripts/verify_log.py "$logs/scheduler.log" "$@" ;;
 help | -h | --help) usage ;;
 *)

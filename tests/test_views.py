@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from automations import coverage, host, overview, promises, verdict, vitals, why
 from automations.journal import Entry
 from automations.locks import Lock
-from automations.lookout import Lookout
 from automations.paths import Paths
 from tests.conftest import Home, until
 from tests.site import LIFE, RUN_NAME, Answer, Site, alone
@@ -113,14 +112,6 @@ def test_many_may_ask_for_the_overview_at_the_same_time(site: Site):
     with ThreadPoolExecutor(16) as crowd:
         heard = list(crowd.map(lambda _: site.ask("GET", f"{API}/overview").status, range(64)))
     assert heard == [200] * 64
-
-
-def test_old_signs_are_let_go_of_once_an_hour(site: Site, monkeypatch: pytest.MonkeyPatch):
-    lookout = Lookout(site.paths)
-    lookout.look()
-    lookout._forgot_s -= 3601
-    lookout.look()
-    assert len(lookout._near._life._signs) <= 1
 
 
 # Host

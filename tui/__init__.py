@@ -1,0 +1,1 @@
+"""The terminal dashboard: the same truth as the journal, for a person who leaves it open."""

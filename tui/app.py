@@ -1,0 +1,268 @@
+"""The dashboard: keeps the overview fresh, hands it to the screen on top, and does what it is told through the source.
+
+Rules:
+- One immutable overview at a time; a worker never writes what a screen reads.
+- What takes time is done in backrooms: looks at the home, the history, commands. The loop only draws.
+- What is not needed for the first frame is imported when it is needed.
+- An end by SIGTERM or SIGHUP is an ordinary one, so that the terminal is left as it was found.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import ClassVar, TypeVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from automations import clock
+from automations.errors import AutomationsError
+from automations.overview import Overview
+from tui.backroom import Backroom
+from tui.base import Page
+from tui.dashboard import Main, error_words
+from tui.messages import OpenRun
+from tui.settings import Settings, save
+from tui.source import Source
+from tui.tones import tones
+from tui.watch import Watcher
+
+LOOK_S = 1.0
+LEAST_DRAW_S = 0.2  # between two drawings of what is written
+LEAST_LOOK_S = 0.4  # between two looks: a busy journal is read for its lines, not for the overview
+THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")  # the last two are the terminal's own colours
+CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
+_Result = TypeVar("_Result")
+
+
+class Dashboard(App[int]):
+    """The terminal dashboard of one home."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "EchoPilot Automations"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
+    BINDINGS: ClassVar = [
+        Binding("t", "next_theme", "Theme", show=False),
+        Binding("question_mark", "help", "Help"),
+        Binding("ctrl+p", "command_palette", "Palette", show=False),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(self, source: Source, settings: Settings, readonly: bool = False) -> None:
+        super().__init__()
+        self.source = source
+        self.settings = settings
+        self.readonly = readonly
+        self.near = source.paths is not None
+        self.seen: Overview | None = source.first() if self.near else None
+        self.lost = ""
+        self.under_way = ""
+        self._looks, self._past, self._doing = Backroom("looks"), Backroom("history"), Backroom("commands")
+        self._is_looking = False
+        self._looked_at = self._drawn_at = 0.0
+        self._catching_up: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._runs = -1
+        self._watcher: Watcher | None = None
+        if settings.theme in self.available_themes:
+            self.theme = settings.theme
+        self.tones = tones(self.theme_variables)
+
+    def get_default_screen(self) -> Screen[None]:
+        return Main()
+
+    def _watch_theme(self, theme: str) -> None:
+        super()._watch_theme(theme)
+        self.tones = tones(self.theme_variables)
+        self.call_after_refresh(self._redraw)
+
+    async def on_mount(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._leave, 128 + number)
+        self.set_interval(LOOK_S, self._tick)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """What is left to do once the first frame is there."""
+        if self.source.paths:
+            paths, loop = self.source.paths, asyncio.get_running_loop()
+            names = {"scheduler.log", "scheduler.pid", "scheduler.want", "automations.toml"}
+
+            def is_ours(path: str) -> bool:
+                return path.rpartition("/")[2] in names or "/paused/" in path
+
+            def changed(found: set[str]) -> None:
+                loop.call_soon_threadsafe(self._changed, found)
+
+            self._watcher = Watcher([paths.logs, paths.home, paths.log("paused")], is_ours, changed)
+        self.run_worker(self._first_things(), exit_on_error=False)
+
+    async def _first_things(self) -> None:
+        await self._attempt(self.source.reach)
+        await self._look()
+        await self._record()
+
+    def _leave(self, code: int) -> None:
+        self.exit(return_code=code)
+
+    def on_unmount(self) -> None:
+        if self._watcher:
+            self._watcher.close()
+        self.settings.theme = self.theme
+        save(self.settings)
+
+    # Looking
+
+    async def looking(self, question: Callable[[], _Result]) -> _Result:
+        """Ask about the home as it is."""
+        return await self._looks.ask(question)
+
+    async def history(self, question: Callable[[], _Result]) -> _Result:
+        """Ask about what was."""
+        return await self._past.ask(question)
+
+    def _tick(self) -> None:
+        """Ages and countdowns move by themselves; a crash leaves no notice, so it is looked for."""
+        self._draw()
+        self._changed(set())
+
+    def _changed(self, names: set[str]) -> None:
+        if not names or "scheduler.log" in names:
+            self._catch_up_soon()
+        if not self._is_looking and clock.read().mono - self._looked_at >= LEAST_LOOK_S:
+            self.run_worker(self._look(), group="look", exit_on_error=False)
+
+    def _catch_up_soon(self) -> None:
+        """Show what was written: at once, and under a steady stream a few times a second."""
+        if self._catching_up is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._catching_up = loop.call_at(max(loop.time(), self._drawn_at + LEAST_DRAW_S), self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._catching_up, self._drawn_at = None, asyncio.get_running_loop().time()
+        if page := self._page():
+            self._task = asyncio.create_task(page.catch_up())
+
+    def _page(self) -> Page | None:
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
+
+    async def _look(self) -> None:
+        self._is_looking = True
+        try:
+            seen = await self._attempt(self.source.look)
+            if seen is not None:
+                before, self.seen, self.lost = self.seen, seen, ""
+                if seen.journal.runs != self._runs:
+                    self._runs = seen.journal.runs
+                    self.run_worker(self._record(), group="record", exclusive=True, exit_on_error=False)
+                if before and _is_same(before, seen):
+                    return  # but for ages, which move with the next second
+            self._draw()
+        finally:
+            self._is_looking, self._looked_at = False, clock.read().mono
+
+    async def _attempt(self, question: Callable[[], _Result]) -> _Result | None:
+        """Ask; an answer that does not come is told, and the last one stays on screen."""
+        try:
+            return await self.looking(question)
+        except (AutomationsError, OSError) as error:
+            self.lost = error_words(error)
+            return None
+
+    async def _record(self) -> None:
+        """Have the history caught up, a little later, so that many entries at once cost one look."""
+        await asyncio.sleep(0.2)
+        try:
+            await self.history(self.source.record)
+        except (AutomationsError, OSError) as error:
+            self.notify(error_words(error), severity="warning", markup=False)
+
+    def _draw(self) -> None:
+        now = clock.read().utc
+        for screen in self.screen_stack:
+            if isinstance(screen, Page) and screen.is_mounted:
+                screen.show(self.seen, now)
+
+    # Doing
+
+    def do(self, *words: str) -> None:
+        """Have the door do this, say so meanwhile, and tell what came of it."""
+        if self.readonly:
+            self.notify("This dashboard was started with --readonly", severity="warning", markup=False)
+            return
+        self.run_worker(self._do(words), group="do", exit_on_error=False)
+
+    async def _do(self, words: tuple[str, ...]) -> None:
+        self.under_way = f"{' '.join(words[:2])}: under way"
+        self._draw()
+        try:
+            done = await self._doing.ask(lambda: self.source.command(*words))
+            severity = "information" if done.ok else "error"
+            self.notify(done.words, severity=severity, markup=False, timeout=5 if done.ok else 15)  # type: ignore[arg-type]
+        except (AutomationsError, OSError) as error:
+            self.notify(error_words(error), severity="error", markup=False, timeout=15)
+        finally:
+            self.under_way = ""
+            self._changed(set())
+
+    def explain(self, job: str, at: datetime | None) -> None:
+        """Show why the job ran, or did not."""
+        from tui.dialogs import Why
+
+        async def ask() -> None:
+            try:
+                answer = await self.looking(lambda: self.source.why(job, at))
+            except (AutomationsError, OSError) as error:
+                self.notify(error_words(error), severity="warning", markup=False)
+            else:
+                self.push_screen(Why(answer))
+
+        self.run_worker(ask(), group="why", exclusive=True, exit_on_error=False)
+
+    def on_open_run(self, message: OpenRun) -> None:
+        from tui.runs import Run
+
+        self.push_screen(Run(message.run_id))
+
+    def action_next_theme(self) -> None:
+        place = THEMES.index(self.theme) if self.theme in THEMES else -1
+        self.theme = THEMES[(place + 1) % len(THEMES)]
+        self.notify(f"Theme: {self.theme}", timeout=2)
+
+    def _redraw(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, Page):
+                screen.redraw()
+
+    def action_help(self) -> None:
+        from tui.dialogs import Help
+        from tui.help import told
+
+        self.push_screen(Help(told()))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """With --readonly nothing that controls is offered."""
+        return not (self.readonly and action in CONTROLS)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """All that the keys do, and the jobs by name."""
+        from tui.help import commands
+
+        yield from super().get_system_commands(screen)
+        yield from commands(self, screen)
+
+
+def _is_same(before: Overview, after: Overview) -> bool:
+    """Is there nothing new that a person waits for?"""
+    return (before.vitals.state, before.verdict, before.jobs, before.config) == (
+        after.vitals.state,
+        after.verdict,
+        after.jobs,
+        after.config,
+    )
