@@ -116,6 +116,15 @@ class Site:
         """Have the door do this from now on."""
         (self.project / "scripts" / "run_automations.sh").write_text(script)
 
+    def processes(self) -> list[int]:
+        """Living processes that know this home."""
+        ours, found = f"AUTOMATIONS_HOME={self.home}".encode(), []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and ours in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
     def key_file(self, text: str, mode: int = 0o600) -> None:
         file = self.home / ".env"
         file.write_text(text)

@@ -1,8 +1,10 @@
 """The same request twice is one run: at once, later, and after the server was started anew."""
 
 import os
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 import server
 from automations.idempotency import KEPT_S, Requests
 from automations.route import Refused
-from tests.site import Site, alone
+from tests.conftest import kill, until
+from tests.site import Site, alone, serving
 
 RUN = "/api/automations/jobs/brief/run"
 COUNTING_DOOR = """
@@ -26,10 +29,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     site.door(COUNTING_DOOR)
-    return site
+    yield site
+    for pid in site.processes():  # a door's session outlives a server that was killed
+        kill(pid)
 
 
 def run(site: Site, key: str | None = "a", job: str = "brief") -> object:
@@ -108,6 +113,20 @@ def test_a_server_that_dies_in_between_begins_no_second_run(site: Site):
     file.write_text("")
     site.app = server.create_app(site.paths)
     assert site.ask("POST", RUN, HTTP_IDEMPOTENCY_KEY="a").status == 409
+    assert len(site.calls()) == 1
+
+
+def test_a_server_that_is_killed_while_it_begins_a_run_begins_no_second_one(site: Site):
+    site.door(COUNTING_DOOR + "sleep 30\n")
+    line = "Idempotency-Key: a"
+    with serving(site) as live, socket.create_connection(("127.0.0.1", live.port), timeout=10) as client:
+        client.sendall(live.head(f"POST {RUN} HTTP/1.1", line, "Content-Length: 0"))
+        until(site.calls, what="the run is being begun")
+    site.door(COUNTING_DOOR)
+    with serving(site) as second:
+        answer = second.send(second.head(f"POST {RUN} HTTP/1.1", line, "Content-Length: 0", "Connection: close"))
+    assert answer.status == 409
+    assert "not known" in answer.said["error"]
     assert len(site.calls()) == 1
 
 
