@@ -29,13 +29,27 @@ class Lookout:
         self._paths = paths
         self._near, self._near_lock = Observer(paths), threading.Lock()
         self._far, self._far_lock = Observer(paths), threading.Lock()
+        self._turn = threading.Lock()
+        self._latest: Overview | None = None
+        self._latest_s = 0.0  # when that look began
         self._meter = host.Meter()
         self._has_reached = False
         self._measured_s = float("-inf")
         self._measured_pid: int | None = None
 
     def overview(self) -> Overview:
-        """All that a screen needs, as it is now. Raises AutomationsError when the history cannot be asked."""
+        """All that a screen needs, as it is now. Raises AutomationsError when the history cannot be asked.
+
+        Who had to wait for his turn is given what somebody else began to look at after he had asked.
+        """
+        asked_s = time.monotonic()
+        with self._turn:
+            if self._latest is None or self._latest_s < asked_s:
+                began_s = time.monotonic()
+                self._latest, self._latest_s = self._overview(), began_s
+            return self._latest
+
+    def _overview(self) -> Overview:
         try:
             with History(self._paths) as history:
                 record = overview.record(history)

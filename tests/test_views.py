@@ -1,6 +1,7 @@
 """What the API shows of a home: overview, why, coverage, the log by place, searches; metrics and readiness."""
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from automations import coverage, host, overview, promises, verdict, vitals, why
 from automations.journal import Entry
 from automations.locks import Lock
+from automations.observer import Observer
 from automations.paths import Paths
 from tests.conftest import Home, until
 from tests.site import LIFE, RUN_NAME, Answer, Site, alone
@@ -108,10 +110,35 @@ def test_the_first_look_reaches_back_a_day_over_a_long_journal(site: Site):
     assert get(site, "overview")["overview"]["coverage"]["covered"] >= 1199
 
 
-def test_many_may_ask_for_the_overview_at_the_same_time(site: Site):
+def test_many_who_ask_at_the_same_time_share_a_look_that_began_after_they_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    get(site, "overview")
+    looks, look = [], Observer.look
+
+    def slow(self: Observer, *given: Any) -> overview.Overview:
+        looks.append(1)
+        time.sleep(0.05)
+        return look(self, *given)
+
+    monkeypatch.setattr(Observer, "look", slow)
     with ThreadPoolExecutor(16) as crowd:
         heard = list(crowd.map(lambda _: site.ask("GET", f"{API}/overview").status, range(64)))
     assert heard == [200] * 64
+    assert len(looks) < 32
+
+
+def test_who_asks_after_a_change_is_told_of_it_however_many_ask(site: Site):
+    """Each asks again and again while the journal grows; no answer is older than the question."""
+
+    def is_fresh(_: int) -> bool:
+        before = os.path.getsize(site.paths.journal)
+        site.journal(Entry("tick", {"next": {}}))
+        told: int = get(site, "overview")["overview"]["journal"]["bytes"]
+        return told > before
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert all(crowd.map(is_fresh, range(80)))
 
 
 # Host
