@@ -32,7 +32,7 @@ from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, ServerNotImplemented
 
-from automations import api, clock, events, locks, readiness, route
+from automations import api, clock, events, locks, packing, readiness, route
 from automations.access import AccessLog, say
 from automations.desk import Desk
 from automations.errors import Exit, LockBusy, SettingError
@@ -121,9 +121,9 @@ def _answer(desk: Desk, one: Route, **parts: str) -> HTTPResponse:
     headers = {"Content-Type": one.media, "Cache-Control": "no-store"}
     if isinstance(said, Stream):
         return HTTPResponse(said.pieces, one.status, headers | {"X-Accel-Buffering": "no"})
-    if isinstance(said, Text):
-        return HTTPResponse(said.content, one.status, headers | dict(said.headers))
-    return HTTPResponse(msgspec.json.encode(said), one.status, headers)
+    content, more = (said.content, said.headers) if isinstance(said, Text) else (msgspec.json.encode(said), {})
+    content, how = packing.packed(content, request.environ.get("HTTP_ACCEPT_ENCODING", ""))
+    return HTTPResponse(content, one.status, headers | dict(more) | dict(how))
 
 
 def _asked(one: Route, parts: dict[str, str]) -> Asked:
