@@ -8,6 +8,7 @@ The scheduler does not know this module.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Self
 
@@ -50,6 +51,19 @@ class Hit(NamedTuple):
 
     row: Row
     snippet: str
+
+
+class Total(NamedTuple):
+    """All rows of one job with one outcome: how many runs and slots, when the last ended, how long they took."""
+
+    job: str
+    outcome: str
+    runs: int
+    slots: int
+    last_ended: str | None
+    timed: int
+    duration_s: float
+    within: tuple[int, ...]
 
 
 class Filters(NamedTuple):
@@ -110,6 +124,15 @@ class History:
         query += " ORDER BY id DESC LIMIT ?"
         found = {job: self._index.ask(query, (job, _count(limit))) for job in self._jobs()}
         return {job: [duration_s for (duration_s,) in reversed(rows)] for job, rows in found.items() if rows}
+
+    def totals(self, bounds_s: Sequence[float]) -> list[Total]:
+        """What all rows of each job and outcome come to; `within` counts the runs that took at most so many seconds."""
+        within = ", ".join(f"coalesce(sum(duration_s <= {float(bound_s)!r}), 0)" for bound_s in bounds_s)
+        found = self._index.ask(
+            "SELECT job, outcome, count(started), coalesce(sum(slots), 0), max(ended), count(duration_s), "
+            f"coalesce(sum(duration_s), 0), {within} FROM runs WHERE outcome IS NOT NULL GROUP BY job, outcome"
+        )
+        return [Total._make((*row[:7], tuple(row[7:]))) for row in found]
 
     def search(self, filters: Filters) -> list[Hit]:
         """Runs whose output has `filters.text`, newest first."""

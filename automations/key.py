@@ -1,5 +1,7 @@
 """The key of the control API: from DASHBOARD_KEY, else from `.env` (0600); made once, never shown.
 
+DASHBOARD_READ_KEY, from the same places, opens what only reads; there is none unless the user makes one.
+
 Read by the API and by those who call it. Never in argv, URLs, logs or a job's environment.
 """
 
@@ -11,11 +13,12 @@ from automations.files import open_private, read_text, write_all
 from automations.paths import Paths
 
 NAME = "DASHBOARD_KEY"
+READ_NAME = "DASHBOARD_READ_KEY"
 
 
-def load(paths: Paths) -> str:
+def load(paths: Paths, wanted: str = NAME) -> str:
     """The key; empty when none is configured. Raises AutomationsError when others may read or change the file."""
-    from_environment = os.environ.get(NAME, "")
+    from_environment = os.environ.get(wanted, "")
     if from_environment:
         return from_environment
     try:
@@ -27,7 +30,7 @@ def load(paths: Paths) -> str:
     for line in read_text(paths.key_file).split("\n"):
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         found = value.strip().strip("'\"")
-        if equals and name.strip() == NAME and found:
+        if equals and name.strip() == wanted and found:
             return found
     return ""
 

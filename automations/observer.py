@@ -118,12 +118,16 @@ class Observer:
 
     def week(self, now: datetime) -> Coverage:
         """The coverage of the last seven days."""
+        return self.covered(now - WEEK, now)
+
+    def covered(self, since: datetime, now: datetime) -> Coverage:
+        """The coverage from `since` on, read from the journal anew."""
         life = Life()
         if self._file:
-            for entry in entries_from(self._file, now - WEEK, coverage.EVENTS, _MOST_BYTES):
+            for entry in entries_from(self._file, since, coverage.EVENTS, _MOST_BYTES):
                 life.take(entry)
         present = self._present(vitals.look(self._paths, self._tick_s))
-        return life.coverage(now - WEEK, now, self._tick_s, present)
+        return life.coverage(since, now, self._tick_s, present)
 
     def why(self, name: str, at: datetime, now: datetime) -> Answer:
         """Why the job ran, or did not, at its last slot before `at`. Raises UnknownJob."""

@@ -106,6 +106,50 @@ class JournalFile:
         return None
 
 
+def place_of_seq(file: JournalFile, seq: int) -> int:
+    """The place of a line at or before that of the entry `seq`. Halves the file."""
+    low, high = 0, file.size()
+    while high - low > BLOCK_BYTES // 4:
+        middle = (low + high) // 2
+        found = _first_seq(file, middle, high)
+        if found is None or found[1] > seq:
+            high = middle
+        else:
+            low = found[0]
+    return low
+
+
+def _first_seq(file: JournalFile, start: int, end: int) -> tuple[int, int] | None:
+    """Place and seq of the first entry after `start`; None when none is near."""
+    content = file.read(start, min(64 * 1024, end - start))
+    place = content.find(b"\n") + 1
+    while place > 0 and (after := content.find(b"\n", place)) >= 0:
+        entry = _decoded(content[place:after])
+        if entry:
+            return start + place, int(str(entry["seq"]))
+        place = after + 1
+    return None
+
+
+def place_of_lines(file: JournalFile, count: int) -> int:
+    """The place of the last `count` lines, an unfinished one included, a few kibibytes a step."""
+    start = end = file.size()
+    wanted = count + (file.read(end - 1, 1) == b"\n" if end else 0)  # the newlines to pass, with the one at the end
+    while start > 0:
+        size = min(start, BLOCK_BYTES // 16)
+        start -= size
+        content = file.read(start, size)
+        found = content.count(b"\n")
+        if found < wanted:
+            wanted -= found
+            continue
+        place = size
+        for _ in range(wanted):
+            place = content.rfind(b"\n", 0, place)
+        return start + place + 1
+    return 0
+
+
 class Chain:
     """Entries out of consecutive blocks of whole lines; `breaks` are the places of lines that do not hold.
 

@@ -75,7 +75,7 @@ def test_the_product_does_not_know_its_tests(source: str):
     assert not packages(source) & {"tests", "pytest", "hypothesis", "time_machine"}
 
 
-@pytest.mark.parametrize("rule", ["plan", "schedule", "model", "waiting", "forecast", "crontab"])
+@pytest.mark.parametrize("rule", ["plan", "schedule", "model", "waiting", "forecast", "crontab", "contract", "guesses"])
 def test_rules_know_no_clock_no_disk_and_no_process(rule: str):
     source = f"automations/{rule}.py"
     assert not packages(source) & {"os", "time", "io", "pathlib", "subprocess", "signal", "json", "sys"}
@@ -87,11 +87,15 @@ def test_the_verifier_shares_no_code_with_the_scheduler():
 
 
 def test_the_scheduler_does_not_know_the_history():
-    assert not imported("scripts/exec_scheduler.py") & {
-        "automations.history",
-        "automations.indexing",
-        "automations.overview",
+    assert not modules_of_the_scheduler() & {
+        f"automations.{name}" for name in ("api", "desk", "gate", "history", "host", "indexing", "metrics", "overview")
     }
+
+
+@pytest.mark.parametrize("source", CORE)
+def test_what_measures_the_machine_and_what_writes_metrics_are_one_module_each(source: str):
+    assert source == "automations/host.py" or "psutil" not in packages(source)
+    assert source == "automations/metrics.py" or "prometheus_client" not in packages(source)
 
 
 # Memory

@@ -6,140 +6,46 @@ fake door: a real process that answers what the test wants, so that nothing a te
 
 import base64
 import hashlib
-import http.client
-import io
 import json
 import os
 import random
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 import server
-from automations import control
+from automations import api, control
 from automations.errors import Exit
 from automations.locks import Identity
 from automations.paths import Paths
 from tests.conftest import PROJECT, Home, free_port, until
+from tests.site import GOOD_DOOR, KEY, OUR_HOST, Answer, Live, Site, alone, answers, exchange, refused, serving
 
-KEY = "correct-horse-battery-staple"
-OUR_HOST = "127.0.0.1:5000"
 CONTROL = [
     ("POST", "/api/automations/start"),
     ("POST", "/api/automations/stop"),
     ("GET", "/api/automations/status"),
     ("POST", "/api/automations/jobs/brief/run"),
 ]
-GOOD_DOOR = """
-printf '%s\\n' "$*" >>"$AUTOMATIONS_HOME/calls"
-case $1 in
-start) echo '{"ok":true,"status":"Scheduler started","pid":4711}' ;;
-stop) echo '{"ok":true,"status":"Scheduler stopped","pid":4711}' ;;
-status) echo '{"running":true,"pid":4711,"last_activity":"2026-11-22T22:35:00.003Z"}' ;;
-run) echo '{"ok":true,"run_id":"brief/20261122T080000.000Z"}' ;;
-esac
-"""
-
-
-class Answer(NamedTuple):
-    """One response; header names in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """The JSON of the contract, checked: the reason for a refusal and nothing else, or `ok` with what was asked."""
-        assert self.headers["content-type"] == "application/json"
-        said: dict[str, Any] = json.loads(self.body, parse_constant=_no_constant)
-        if self.status < 400:
-            assert said["ok"] is True
-        else:
-            assert said.keys() == {"ok", "error"}
-            assert said["ok"] is False
-            assert isinstance(said["error"], str)
-            assert said["error"]
-        return said
-
-
-def _no_constant(word: str) -> None:
-    raise AssertionError(f"{word} is not JSON")
-
-
-class Site:
-    """A home, a project whose door is fake and all else real, and the application over them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.project = folder / "project"
-        self.home = folder / "home"
-        (self.project / "scripts").mkdir(parents=True)
-        (self.home / "logs").mkdir(parents=True)
-        for name in ("server.py", "automations", "dashboard.html"):
-            (self.project / name).symlink_to(PROJECT / name)
-        self.door(GOOD_DOOR)
-        self.paths = Paths(str(self.home), str(self.project))
-        self.app = server.create_app(self.paths)
-        self.errors = io.StringIO()
-
-    def door(self, script: str) -> None:
-        """Have the door do this from now on."""
-        (self.project / "scripts" / "run_automations.sh").write_text(script)
-
-    def key_file(self, text: str, mode: int = 0o600) -> None:
-        file = self.home / ".env"
-        file.write_text(text)
-        file.chmod(mode)
-
-    def calls(self) -> list[str]:
-        """With which words the door was called, call by call."""
-        file = self.home / "calls"
-        return file.read_text().splitlines() if file.exists() else []
-
-    def ask(self, verb: str, path: str, key: str | None = KEY, body: bytes = b"", **variables: str) -> Answer:
-        """Send one request through WSGI; `path` unquoted as a server does, `variables` as WSGI names them."""
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": verb,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path,
-            "QUERY_STRING": "",
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "5000",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": OUR_HOST,
-            "CONTENT_LENGTH": str(len(body)),
-            "REMOTE_ADDR": "127.0.0.1",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": self.errors,
-            **({} if key is None else {"HTTP_X_DASH_KEY": key}),
-            **variables,
-        }
-        started: list[tuple[str, list[tuple[str, str]]]] = []
-        chunks = self.app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))
-        status, headers = started[-1]
-        return Answer(int(status.split()[0]), {n.lower(): v for n, v in headers}, b"".join(chunks))
+ROUTES = [
+    (route.verb, route.path.replace("{job}", "brief").replace("{run}", "20241122T080000.000Z")) for route in api.ROUTES
+]
+GONE = {"HTTP_LAST_EVENT_ID": "x"}  # a stream is refused rather than begun
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A known key and none of the caller's settings."""
-    for name in [name for name in os.environ if name.startswith("AUTOMATIONS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("DASHBOARD_KEY", KEY)
+    alone(monkeypatch)
 
 
 @pytest.fixture
@@ -192,6 +98,22 @@ def test_an_answer_is_never_cached(site: Site) -> None:
 
 
 # The key
+
+
+@pytest.mark.parametrize(("verb", "path"), [route for route in ROUTES if route[1] not in api.PUBLIC])
+def test_no_route_but_the_public_ones_answers_without_the_key_to_a_foreign_host_or_a_foreign_page(
+    site: Site, verb: str, path: str
+) -> None:
+    for asked in (
+        {"key": None},
+        {"key": "wrong"},
+        {"HTTP_HOST": "evil.example"},
+        {"HTTP_ORIGIN": "http://evil.example"},
+    ):
+        answer = site.ask(verb, path, **asked)  # type: ignore[arg-type]
+        assert answer.status in (401, 403, 421)
+        assert answer.said["error"]
+    assert site.calls() == []
 
 
 @pytest.mark.parametrize(
@@ -427,16 +349,16 @@ def test_an_answer_that_lacks_what_it_owes_is_an_internal_error(site: Site) -> N
             assert not site.ask(verb, path).said["ok"]
 
 
-@pytest.mark.parametrize(("verb", "path"), [*CONTROL, ("GET", "/healthz"), ("GET", "/")])
-@pytest.mark.parametrize("other", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "PROXY", "ANY"])
-def test_every_other_verb_is_refused_alike_and_does_nothing(site: Site, verb: str, path: str, other: str) -> None:
-    if other == verb:
-        return
-    answer = site.ask(other, path)
-    assert answer.status == 405
-    assert answer.headers["allow"] == verb
-    assert answer.said["error"] == f"{other} is not allowed here"
-    assert site.calls() == []
+@pytest.mark.parametrize(("verb", "path"), ROUTES)
+def test_every_other_verb_is_refused_alike_and_does_nothing(site: Site, verb: str, path: str) -> None:
+    for other in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "PROXY", "ANY"):
+        if other != verb:
+            answer = site.ask(other, path)
+            assert answer.status == 405
+            assert answer.headers["allow"] == verb
+            assert answer.said["error"] == f"{other} is not allowed here"
+    assert site.ask("HEAD", path, **GONE).status == (405 if verb == "POST" else site.ask("GET", path, **GONE).status)
+    assert site.calls() in ([], ["status", "status"])
 
 
 @pytest.mark.parametrize("path", ["/api/automations/status", "/healthz", "/", "/nowhere", "/api/automations/start"])
@@ -567,84 +489,6 @@ def test_a_missing_page_is_a_failure_of_the_contract_that_tells_no_path(site: Si
 # server.py on a port
 
 
-class Live(NamedTuple):
-    """A server that runs as a process of its own, behind it a fake door."""
-
-    site: Site
-    port: int
-    process: "subprocess.Popen[bytes]"
-
-    def heard(self) -> str:
-        """What it printed."""
-        return (self.site.home / "server.out").read_text()
-
-    def ask(self, verb: str, path: str, key: str = KEY) -> Answer:
-        """Ask as any client does."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(verb, path, headers={"X-Dash-Key": key})
-            response = connection.getresponse()
-            return Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
-        finally:
-            connection.close()
-
-    def send(self, raw: bytes) -> Answer:
-        """Send these bytes; the one answer to them."""
-        (answer,) = answers(exchange(self.port, raw))
-        return answer
-
-    def head(self, first_line: str, *lines: str) -> bytes:
-        """A request head with our Host and the key."""
-        head = [first_line, f"Host: 127.0.0.1:{self.port}", f"X-Dash-Key: {KEY}", *lines, "", ""]
-        return "\r\n".join(head).encode("latin-1")
-
-
-def launch(site: Site, port: int | str, before: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
-    """Start server.py; returns once it has said that it is ready, or has ended."""
-    reader, writer = os.pipe()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AUTOMATIONS_HOME": str(site.home),
-        "AUTOMATIONS_PORT": str(port),
-        "DASHBOARD_KEY": KEY,
-        "READY_FD": str(writer),
-    }
-    with open(site.home / "server.out", "ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-I", *before, str(site.project / "server.py")],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            pass_fds=(writer,),
-            env=environment,
-        )
-    os.close(writer)
-    with open(reader, "rb") as ready:
-        ready.read()
-    return process
-
-
-@contextmanager
-def serving(site: Site, before: Sequence[str] = ()) -> Iterator[Live]:
-    live = Live(site, port := free_port(), launch(site, port, before))
-    try:
-        assert live.process.poll() is None, live.heard()
-        yield live
-    finally:
-        live.process.kill()
-        live.process.wait()
-
-
-def refused(site: Site, port: int | str) -> int:
-    """The exit code of a server that is expected not to come up."""
-    process = launch(site, port)
-    try:
-        return process.wait(5)
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One server for the tests that only ask."""
@@ -657,37 +501,6 @@ def own(site: Site) -> Iterator[Live]:
     """A server that the test may spoil."""
     with serving(site) as live:
         yield live
-
-
-def exchange(port: int, raw: bytes, *, hang_up: bool = False) -> bytes:
-    """All bytes that come back for these until the server closes; `hang_up`: tell it that no more will come."""
-    heard = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        with suppress(ConnectionError):  # it may have heard enough before we are through
-            connection.sendall(raw)
-            if hang_up:
-                connection.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionError):
-            while piece := connection.recv(65536):
-                heard += piece
-    return heard
-
-
-def answers(heard: bytes) -> Iterator[Answer]:
-    """The responses in a stream, `100 Continue` left out; a body that was cut short is a failure."""
-    while heard:
-        head, end, heard = heard.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        assert end, head
-        assert re.fullmatch(r"HTTP/1\.[01] \d{3} [ -~]+", first), first
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        length = int(headers.get("content-length", 0))
-        if heard[:7] == b"HTTP/1." or not heard:
-            length = 0  # to HEAD
-        body, heard = heard[:length], heard[length:]
-        assert len(body) == length
-        if " 100 " not in first:
-            yield Answer(int(first.split()[1]), headers, body)
 
 
 def test_it_answers_over_a_real_connection_as_it_does_without(live: Live) -> None:
@@ -981,7 +794,7 @@ def valid_requests(port: int) -> list[bytes]:
     """What is mutated: each route, with the right key, a wrong one and none, with and without a body."""
     host = f"Host: 127.0.0.1:{port}\r\n"
     requests = []
-    for verb, path in [*CONTROL, ("HEAD", "/api/automations/status"), ("OPTIONS", "/api/nowhere"), ("GET", "/healthz")]:
+    for verb, path in [*ROUTES, *CONTROL * 2, ("HEAD", "/api/automations/status"), ("OPTIONS", "/api/nowhere")]:
         for key in (f"X-Dash-Key: {KEY}\r\n", "X-Dash-Key: wrong\r\n", ""):
             head = f"{verb} {path} HTTP/1.1\r\n{host}{key}Connection: close\r\n"
             requests.append(f"{head}\r\n")
@@ -1028,24 +841,30 @@ def _with_a_line_again(request: bytes, chance: random.Random) -> bytes:
     return b"\r\n".join([first, chance.choice([first, *rest]), *rest])
 
 
-def test_no_mutated_request_breaks_the_server_or_gets_past_the_key(own: Live) -> None:
+def test_no_mutated_request_breaks_the_server_or_gets_past_the_key(site: Site) -> None:
+    site.live_in()
     chance = random.Random(SEED)
-    valid = valid_requests(own.port)
-    requests = [mutated(chance.choice(valid), chance) for _ in range(MUTATIONS)]
-    page = (PROJECT / "dashboard.html").read_bytes()
-    with ThreadPoolExecutor(8) as crowd:
-        heard = list(crowd.map(partial(exchange, own.port, hang_up=True), requests))
+    with serving(site) as live:
+        valid = valid_requests(live.port)
+        requests = [mutated(chance.choice(valid), chance) for _ in range(MUTATIONS)]
+        with ThreadPoolExecutor(8) as crowd:
+            heard = list(crowd.map(partial(exchange, live.port, hang_up=True), requests))
+        assert live.process.poll() is None
+        assert live.ask("GET", "/api/automations/status").status == 200
 
     statuses: dict[int, int] = {}
     for request, stream in zip(requests, heard, strict=True):
         for answer in answers(stream):
             statuses[answer.status] = statuses.get(answer.status, 0) + 1
-            assert answer.status < 500, (request, answer)
-            if answer.body and answer.body != page:
-                said = answer.said
-                assert KEY.encode() in request or not said.keys() & {"status", "data", "run_id"}, request
-    assert own.process.poll() is None
-    assert own.ask("GET", "/api/automations/status").status == 200
-    assert {200, 202, 400, 401, 403, 404, 405, 413, 421} <= statuses.keys(), statuses  # they reach all parts
-    assert KEY not in own.heard()
-    assert not re.search("Traceback|uncaptured python exception", own.heard())
+            assert answer.status < 500 or b"streams are open" in answer.body or b"not ready" in answer.body, answer
+            assert KEY.encode() in request or is_for_all(answer), (request, answer)
+    assert {200, 202, 400, 401, 403, 404, 405, 413, 421, 429} <= statuses.keys(), statuses  # they reach all parts
+    assert KEY not in live.heard()
+    assert not re.search("Traceback|uncaptured python exception", live.heard())
+
+
+def is_for_all(answer: Answer) -> bool:
+    """A refusal, or what is told to anybody: the page, the contract, that it lives and that it is ready."""
+    if not answer.body or answer.body == (PROJECT / "dashboard.html").read_bytes():
+        return True
+    return answer.body.startswith(b'{"openapi"') or not answer.said["ok"] or answer.said.keys() <= {"ok", "scheduler"}
