@@ -112,7 +112,7 @@ def _of_silence(asked: Question, due: datetime) -> str:
         return f"the journal says nothing of it; {_away(gap.cause, gap.detail)}"
     if asked.now - due < timedelta(minutes=2):
         return "it is due just now"
-    if due < asked.coverage.since:
+    if asked.coverage.minutes and due < asked.coverage.since:
         return f"that was before the journal begins, at {text.local(asked.coverage.since)}"
     return "the journal says nothing of it: the job was not in the job file then, or its promise is broken"
 
