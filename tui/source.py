@@ -4,11 +4,9 @@ Rules: nothing is signalled or written from here; what is to be done goes throug
 time and are made by a `Backroom`, one thread for each kind. Errors are `AutomationsError` with words for a person.
 """
 
-import contextlib
 import os
-import shutil
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from automations import claim, clock
 from automations.errors import AutomationsError, JournalError, UnknownRun
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from automations.history import Filters, Hit, Row
 
 CUT = "── the file was cut to its beginning by something else; what follows was written since ──"
+MEASURE_S = 2.0
 REPLACED = "── the file was replaced; what follows is the new one ──"
 
 
@@ -71,14 +70,15 @@ class Local:
         self._paths = paths
         self._observer = Observer(paths)
         self._record = Record()
-        self._usage = _Usage(paths)
+        self._measured: _Measured | None = None
 
     def first(self) -> Overview | None:
         return self._observer.look(clock.read().utc)
 
     def look(self) -> Overview:
         found = self._observer.look(clock.read().utc, self._record)
-        self._observer.measure(*self._usage.take(found.vitals.pid))
+        self._measured = self._measured or _Measured(self._paths)
+        self._observer.measure(*self._measured.take(found.vitals.pid))
         return found
 
     def reach(self) -> None:
@@ -220,35 +220,21 @@ class _OutputPages:
         pass
 
 
-class _Usage:
+class _Measured:
     """CPU and memory of the scheduler, and the state of the machine; at most every two seconds."""
 
     def __init__(self, paths: Paths) -> None:
+        from automations.host import Meter  # it loads psutil: after the first frame
+
         self._paths = paths
-        self._at = 0.0
-        self._process: Any = None
+        self._meter = Meter()
+        self._at = float("-inf")
         self._last: tuple[HostView, float | None, int | None] = (HostView(), None, None)
 
     def take(self, pid: int | None) -> tuple[HostView, float | None, int | None]:
-        now = clock.read().mono
-        if now - self._at < 2.0:
-            return self._last
-        self._at = now
-        import psutil
+        from automations import host
 
-        cpu, memory = None, None
-        with contextlib.suppress(psutil.Error):
-            if pid is not None:
-                if self._process is None or self._process.pid != pid:
-                    self._process = psutil.Process(pid)
-                cpu = self._process.cpu_percent()
-                memory = self._process.memory_info().rss
-        self._last = (self._host(psutil.virtual_memory().available), cpu, memory)
+        now_s = clock.read().mono
+        if now_s - self._at >= MEASURE_S:
+            self._at, self._last = now_s, (host.view(self._paths), *self._meter.usage(pid))
         return self._last
-
-    def _host(self, memory: int) -> HostView:
-        try:
-            disk = shutil.disk_usage(self._paths.home).free
-        except OSError:
-            disk = None
-        return HostView(round(os.getloadavg()[0], 2), disk, memory)
