@@ -15,25 +15,27 @@ from typing import ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from automations import clock
 from automations.errors import AutomationsError
 from automations.overview import Overview
+from automations.text import clean
 from tui.backroom import Backroom
 from tui.base import Page
-from tui.dashboard import Main, error_words
+from tui.dashboard import Main
 from tui.messages import OpenRun
 from tui.settings import Settings, save
 from tui.source import Source
 from tui.tones import tones
 from tui.watch import Watcher
+from tui.work import begin, told
 
 LOOK_S = 1.0
 LEAST_DRAW_S = 0.3  # between two drawings of what is written
 LEAST_LOOK_S = 0.9  # between two looks: a busy journal is read for its lines, not for the overview
 THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")  # the last two are the terminal's own colours
-CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
 _Result = TypeVar("_Result")
 
 
@@ -80,10 +82,13 @@ class Dashboard(App[int]):
         self.tones = tones(self.get_css_variables())
         self.call_after_refresh(self._redraw)
 
-    async def on_mount(self) -> None:
+    def on_load(self) -> None:
+        """Before the terminal is touched."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave, 128 + number)
+
+    async def on_mount(self) -> None:
         self.set_interval(LOOK_S, self._tick)
         self.call_after_refresh(self._begin)
 
@@ -100,7 +105,7 @@ class Dashboard(App[int]):
                 loop.call_soon_threadsafe(self._changed, found)
 
             self._watcher = Watcher([paths.logs, paths.home, paths.log("paused")], is_ours, changed)
-        self.run_worker(self._first_things(), exit_on_error=False)
+        begin(self, self._first_things, "first")
 
     async def _first_things(self) -> None:
         await self._attempt(self.source.reach)
@@ -136,7 +141,7 @@ class Dashboard(App[int]):
             self._catch_up_soon()
         is_due = clock.read().mono - self._looked_at >= LEAST_LOOK_S
         if not self._is_looking and (is_due or names - {"scheduler.log"}):
-            self.run_worker(self._look(), group="look", exit_on_error=False)
+            begin(self, self._look, "look")
 
     def _catch_up_soon(self) -> None:
         """Show what was written: at once, and under a steady stream a few times a second."""
@@ -161,7 +166,7 @@ class Dashboard(App[int]):
                 before, self.seen, self.lost = self.seen, seen, ""
                 if seen.journal.runs != self._runs:
                     self._runs = seen.journal.runs
-                    self.run_worker(self._record(), group="record", exclusive=True, exit_on_error=False)
+                    begin(self, self._record, "record", exclusive=True)
                 if before and _is_same(before, seen):
                     return  # but for ages, which move with the next second
             self._draw()
@@ -173,16 +178,13 @@ class Dashboard(App[int]):
         try:
             return await self.looking(question)
         except (AutomationsError, OSError) as error:
-            self.lost = error_words(error)
+            self.lost = told(error)
             return None
 
     async def _record(self) -> None:
         """Have the history caught up, a little later, so that many entries at once cost one look."""
         await asyncio.sleep(0.2)
-        try:
-            await self.history(self.source.record)
-        except (AutomationsError, OSError) as error:
-            self.notify(error_words(error), severity="warning", markup=False)
+        await self.history(self.source.record)
 
     def _draw(self) -> None:
         now = clock.read().utc
@@ -192,12 +194,25 @@ class Dashboard(App[int]):
 
     # Doing
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """As in the base class, but what comes from elsewhere is cleaned, and is no markup."""
+        shown = "\n".join(clean(line) for line in message.split("\n"))
+        super().notify(shown, title=title, severity=severity, timeout=timeout, markup=markup)
+
     def do(self, *words: str) -> None:
         """Have the door do this, say so meanwhile, and tell what came of it."""
         if self.readonly:
             self.notify("This dashboard was started with --readonly", severity="warning", markup=False)
             return
-        self.run_worker(self._do(words), group="do", exit_on_error=False)
+        begin(self, lambda: self._do(words), "do")
 
     async def _do(self, words: tuple[str, ...]) -> None:
         self.under_way = f"{' '.join(words[:2])}: under way"
@@ -207,7 +222,7 @@ class Dashboard(App[int]):
             severity = "information" if done.ok else "error"
             self.notify(done.words, severity=severity, markup=False, timeout=5 if done.ok else 15)  # type: ignore[arg-type]
         except (AutomationsError, OSError) as error:
-            self.notify(error_words(error), severity="error", markup=False, timeout=15)
+            self.notify(told(error), severity="error", markup=False, timeout=15)
         finally:
             self.under_way, self._looked_at = "", 0.0
             self._changed(set())
@@ -217,14 +232,9 @@ class Dashboard(App[int]):
         from tui.dialogs import Why
 
         async def ask() -> None:
-            try:
-                answer = await self.looking(lambda: self.source.why(job, at))
-            except (AutomationsError, OSError) as error:
-                self.notify(error_words(error), severity="warning", markup=False)
-            else:
-                self.push_screen(Why(answer))
+            self.push_screen(Why(await self.looking(lambda: self.source.why(job, at))))
 
-        self.run_worker(ask(), group="why", exclusive=True, exit_on_error=False)
+        begin(self, ask, "why", exclusive=True)
 
     def on_open_run(self, message: OpenRun) -> None:
         from tui.runs import Run
@@ -243,13 +253,9 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         from tui.dialogs import Help
-        from tui.help import told
+        from tui.help import keys_and_marks
 
-        self.push_screen(Help(told()))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """With --readonly nothing that controls is offered."""
-        return not (self.readonly and action in CONTROLS)
+        self.push_screen(Help(keys_and_marks()))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """All that the keys do, and the jobs by name."""

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from tui.messages import Failed, Filtered
 from tui.widgets.filterline import FilterLine
 from tui.widgets.log import LogView
+from tui.work import begin
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from automations.overview import Overview
     from tui.app import Dashboard
 
+CONTROLS = {"start", "stop", "restart", "run", "pause", "stop_run"}
 LOG_KEYS = [
     Binding("slash", "filter", "Filter"),
     Binding("f", "follow", "Follow", show=False),
@@ -38,6 +40,10 @@ class Page(Screen[None]):
     def log_view(self) -> LogView:
         return self.query_one(LogView)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """With --readonly nothing that controls is offered."""
+        return not (self.dashboard.readonly and action in CONTROLS)
+
     def show(self, seen: Overview | None, now: datetime) -> None:
         """Draw this overview."""
 
@@ -53,13 +59,17 @@ class Page(Screen[None]):
     def action_filter(self) -> None:
         self.query_one(FilterLine).ask(self.log_view.filter_text)
 
-    async def on_filtered(self, message: Filtered) -> None:
+    def on_filtered(self, message: Filtered) -> None:
+        self.filter_by(message)  # a handler in a subclass would be called beside this one, not in its place
+
+    def filter_by(self, message: Filtered) -> None:
+        """Show what fits these words."""
         self._filter_log(message.text)
         if message.is_final:
             self.log_view.focus()
 
     def _filter_log(self, text: str) -> None:
-        self.run_worker(self._set_filter(text), group="filter", exclusive=True, exit_on_error=False)
+        begin(self, lambda: self._set_filter(text), "filter", exclusive=True)
 
     async def _set_filter(self, text: str) -> None:
         try:
@@ -71,7 +81,7 @@ class Page(Screen[None]):
         self.log_view.action_follow()
 
     def action_error(self, direction: int) -> None:
-        self.run_worker(self.log_view.seek_error(direction), group="seek", exit_on_error=False)
+        begin(self, lambda: self.log_view.seek_error(direction), "seek")
 
     def action_copy(self) -> None:
         line = self.log_view.line_at_cursor()

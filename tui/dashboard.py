@@ -9,7 +9,6 @@ from textual.widgets import Footer
 
 from automations import clock
 from automations.coverage import Coverage
-from automations.errors import AutomationsError
 from automations.history import Filters, Row
 from automations.overview import Overview
 from tui import words
@@ -21,6 +20,7 @@ from tui.widgets.jobs import SORTS, JobTable
 from tui.widgets.log import LogView
 from tui.widgets.status import StatusBar, VerdictLine
 from tui.widgets.strip import CoverageStrip
+from tui.work import begin
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DETAIL_RUNS = 8
@@ -82,10 +82,10 @@ class Main(Page):
         if self.dashboard.near:
             self.log_view.open_now(self.dashboard.source.journal())
         else:
-            self.run_worker(self.log_view.open(self.dashboard.source.journal()), exit_on_error=False)
+            begin(self, lambda: self.log_view.open(self.dashboard.source.journal()), "journal")
         self.show(self.dashboard.seen, clock.read().utc)
         if settings.week:
-            self.run_worker(self._load_week(), group="week", exclusive=True, exit_on_error=False)
+            begin(self, self._load_week, "week", exclusive=True)
 
     @property
     def jobs(self) -> JobTable:
@@ -127,7 +127,7 @@ class Main(Page):
         asked = (job.name if job else None, (job.last, job.running, job.paused, job.next) if job else None)
         if asked != self._detail_of:
             self._detail_of = asked
-            self.run_worker(self._load_detail(seen, asked[0]), group="detail", exclusive=True, exit_on_error=False)
+            begin(self, lambda: self._load_detail(seen, asked[0]), "detail", exclusive=True)
 
     async def _load_detail(self, seen: Overview, name: str | None) -> None:
         source, job = self.dashboard.source, self.jobs.job(name)
@@ -147,7 +147,7 @@ class Main(Page):
     async def on_moment_chosen(self, message: MomentChosen) -> None:
         at = message.at
         if at is not None:
-            self.run_worker(self._tell_moment(at), group="moment", exclusive=True, exit_on_error=False)
+            begin(self, lambda: self._tell_moment(at), "moment", exclusive=True)
 
     async def _tell_moment(self, at: datetime) -> None:
         source, minute = self.dashboard.source, timedelta(minutes=1)
@@ -164,7 +164,7 @@ class Main(Page):
     def action_zoom(self) -> None:
         settings = self.dashboard.settings
         settings.week = not settings.week
-        self.run_worker(self._load_week(), group="week", exclusive=True, exit_on_error=False)
+        begin(self, self._load_week, "week", exclusive=True)
 
     async def _load_week(self) -> None:
         if self.dashboard.settings.week:
@@ -188,7 +188,7 @@ class Main(Page):
         line = self.query_one(FilterLine)
         line.ask(self.jobs.filter_text if self._filters_jobs else self.log_view.filter_text)
 
-    async def on_filtered(self, message: Filtered) -> None:
+    def filter_by(self, message: Filtered) -> None:
         if self._filters_jobs:
             self.jobs.filter_text = message.text
             self.jobs.redraw(clock.read().utc)
@@ -265,8 +265,3 @@ class Main(Page):
         from tui.runs import Runs
 
         self.app.push_screen(Runs(job))
-
-
-def error_words(error: Exception) -> str:
-    """What an error says to a person."""
-    return str(error) if isinstance(error, AutomationsError | OSError) else f"{type(error).__name__}: {error}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 from textual.screen import Screen
 
+from automations.text import clean
 from tui import words
 from tui.lines import Span
 
@@ -51,7 +52,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def told() -> list[list[Span]]:
+def keys_and_marks() -> list[list[Span]]:
     """The help window's lines."""
     lines: list[list[Span]] = []
     for title, keys in KEYS:
@@ -75,19 +76,20 @@ def commands(app: Dashboard, screen: Screen[object]) -> Iterator[SystemCommand]:
                 binding.description, f"key {binding.key_display or binding.key}", _action(app, screen, binding.action)
             )
     for job in app.seen.jobs if app.seen else ():
+        name = clean(job.name)
         yield SystemCommand(
-            f"Why {job.name}", "why did it run, or not?", lambda name=job.name: app.explain(name, None), False
+            f"Why {name}", "why did it run, or not?", lambda name=job.name: app.explain(name, None), False
         )
         if app.readonly:
             continue
-        yield SystemCommand(f"Run {job.name}", "run it now", lambda name=job.name: app.do("run", name), False)
+        yield SystemCommand(f"Run {name}", "run it now", lambda name=job.name: app.do("run", name), False)
         if job.paused:
             yield SystemCommand(
-                f"Resume {job.name}", "let it run again", lambda name=job.name: app.do("resume", name), False
+                f"Resume {name}", "let it run again", lambda name=job.name: app.do("resume", name), False
             )
         else:
             yield SystemCommand(
-                f"Pause {job.name}", "let its slots pass", lambda name=job.name: app.do("pause", name), False
+                f"Pause {name}", "let its slots pass", lambda name=job.name: app.do("pause", name), False
             )
 
 

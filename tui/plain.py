@@ -16,6 +16,7 @@ CODES = {State.RUNNING: Exit.OK, State.STALLED: Exit.FAILED, State.DEAD: Exit.FA
 def show(source: Source, now: datetime) -> int:
     """Print it. Returns the exit code of `status`: 0 running, 3 stopped, 1 dead or not to be seen."""
     try:
+        source.first()
         source.reach()
         source.record()
         seen = source.look()

@@ -22,6 +22,7 @@ from tui.messages import Filtered
 from tui.widgets.filterline import FilterLine
 from tui.widgets.log import LogView
 from tui.widgets.toned import Toned
+from tui.work import begin
 
 if TYPE_CHECKING:
     from automations.overview import Overview
@@ -50,7 +51,7 @@ class RunTable(DataTable[Text], Toned):
             self.add_column(title, width=width or max(10, (self.size.width or 80) - used - 4))
         self.rows_shown = [row for row, _ in rows]
         for row, said in rows:
-            self.add_row(*(self.text(spans) for spans in _cells(row, said, now)), key=row.run_id)
+            self.add_row(*(self.text(spans) for spans in _cells(row, said, now)))
         ids = [row.run_id for row in self.rows_shown]
         if before and before.run_id in ids:
             self.move_cursor(row=ids.index(before.run_id))
@@ -118,7 +119,7 @@ class Runs(Page):
         self._look()
 
     def _look(self) -> None:
-        self.run_worker(self._load(), group="runs", exclusive=True, exit_on_error=False)
+        begin(self, self._load, "runs", exclusive=True)
 
     async def _load(self) -> None:
         source, table = self.dashboard.source, self.query_one(RunTable)
@@ -144,7 +145,7 @@ class Runs(Page):
     def action_filter(self) -> None:
         self.query_one(FilterLine).ask(self._text)
 
-    async def on_filtered(self, message: Filtered) -> None:
+    def filter_by(self, message: Filtered) -> None:
         if message.text != self._text:
             self._text = message.text
             self._look()
@@ -258,7 +259,7 @@ class Run(Page):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.run_worker(self._open(), exit_on_error=False)
+        begin(self, self._open, "open")
         self.set_interval(LOOK_S, self._look)
 
     async def _open(self) -> None:
@@ -271,7 +272,7 @@ class Run(Page):
     def _look(self) -> None:
         """While it runs, and once more after its end."""
         if self._row is None or not self._row.outcome:
-            self.run_worker(self._load(), group="look", exclusive=True, exit_on_error=False)
+            begin(self, self._load, "look", exclusive=True)
 
     async def _load(self) -> None:
         source = self.dashboard.source

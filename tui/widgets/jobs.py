@@ -63,7 +63,7 @@ class JobTable(DataTable[Text], Toned):
 
     def redraw(self, now: datetime) -> None:
         """Draw them again: sort, filter, size or theme have changed."""
-        self._order = []
+        self._columns_shown = []
         if self._seen:
             self.show(self._seen, now)
 
@@ -88,8 +88,8 @@ class JobTable(DataTable[Text], Toned):
         return next((job for job in jobs if job.name == name), None)
 
     def _chosen(self, jobs: Sequence[JobView]) -> list[JobView]:
-        fits = [job for job in jobs if self._fits(job)]
-        return sorted(fits, key=SORTS[self.sort_by])  # type: ignore[arg-type]
+        fits = {job.name: job for job in jobs if self._fits(job)}
+        return sorted(fits.values(), key=SORTS[self.sort_by])  # type: ignore[arg-type]
 
     def _fits(self, job: JobView) -> bool:
         wanted = self.filter_text.lower()

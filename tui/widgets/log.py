@@ -22,6 +22,7 @@ from tui.messages import Failed, OpenRun
 from tui.pages import KEPT_BYTES, Filter, Line, Pages
 from tui.roll import Roll
 from tui.widgets.toned import Toned
+from tui.work import begin
 
 OURS = "──".encode()  # what a line of ours begins with, which stands in no file
 _CACHED = 2000
@@ -94,10 +95,10 @@ class LogView(Toned, can_focus=True):
         self._moved()
 
     def action_follow(self) -> None:
-        self.run_worker(self.roll.follow(), group="follow", exit_on_error=False)
+        begin(self, self.roll.follow, "follow")
 
     def action_beginning(self) -> None:
-        self.run_worker(self.roll.to_beginning(), group="follow", exit_on_error=False)
+        begin(self, self.roll.to_beginning, "follow")
 
     def action_sideways(self, columns: int) -> None:
         self._left = max(0, self._left + columns)
@@ -128,7 +129,7 @@ class LogView(Toned, can_focus=True):
 
     def _moved(self) -> None:
         self._draw()
-        self.run_worker(self.roll.look_around(), group="edge", exit_on_error=False)
+        begin(self, self.roll.look_around, "edge")
 
     def on_focus(self) -> None:
         self._draw()

@@ -70,7 +70,8 @@ class CoverageStrip(Toned, can_focus=True):
         return self._now - self._span
 
     def action_move(self, cells: int) -> None:
-        self._choose((self._at or self._now or datetime.min) + self._cell * max(-self.size.width, min(cells, 9999)))
+        if self._now:
+            self._choose((self._at or self._now) + self._cell * max(-self.size.width, min(cells, 9999)))
 
     def action_step(self, minutes: int) -> None:
         if self._now:
