@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from automations import clock
+from tests import sample
 from tests.conftest import DOOR, Home, made
 
 CHROMIUM = "/usr/bin/chromium"
 KEY = "clé-of-the-tests"  # not ASCII: a header carries it as UTF-8 bytes
+READ_KEY = "only-to-look"
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -90,6 +93,25 @@ def serving(folder: Path, key: str) -> Iterator[Server]:
             yield server
         finally:
             server.end()
+
+
+@contextmanager
+def showing(folder: Path) -> Iterator[Server]:
+    """A server over a day of history, in which this process stands in for the scheduler: enter with the read key only.
+
+    Whoever has the other key could stop the scheduler, which is whoever runs the tests.
+    """
+    jobs = sample.JOBS.replace('every = "15m"', 'every = "10m"')  # two of them in the 23 minutes of sleep
+    with contextmanager(made)(folder, 60.0) as home, sample.alive(sample.day(folder, clock.read().utc, jobs)):
+        home.environment["DASHBOARD_READ_KEY"] = READ_KEY
+        (home.logs / "scheduler.pid").write_text(f"{os.getpid()}\n")
+        server = Server(home, KEY)
+        server.begin()
+        try:
+            yield server
+        finally:
+            server.end()
+            (home.logs / "scheduler.pid").unlink()
 
 
 @contextmanager
