@@ -4,8 +4,9 @@ import http.client
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,18 @@ def serving(folder: Path, key: str) -> Iterator[Server]:
             server.end()
 
 
+def _day(folder: Path, now: datetime) -> sample.Sample:
+    """With two slots in the 23 minutes of sleep, so that one of them is missed."""
+    return sample.day(folder, now, sample.JOBS.replace('every = "15m"', 'every = "10m"'))
+
+
 @contextmanager
-def showing(folder: Path) -> Iterator[Server]:
+def showing(folder: Path, history: Callable[[Path, datetime], sample.Sample] = _day) -> Iterator[Server]:
     """A server over a day of history, in which this process stands in for the scheduler: enter with the read key only.
 
     Whoever has the other key could stop the scheduler, which is whoever runs the tests.
     """
-    jobs = sample.JOBS.replace('every = "15m"', 'every = "10m"')  # two of them in the 23 minutes of sleep
-    with contextmanager(made)(folder, 60.0) as home, sample.alive(sample.day(folder, clock.read().utc, jobs)):
+    with contextmanager(made)(folder, 60.0) as home, sample.alive(history(folder, clock.read().utc)):
         home.environment["DASHBOARD_READ_KEY"] = READ_KEY
         (home.logs / "scheduler.pid").write_text(f"{os.getpid()}\n")
         server = Server(home, KEY)
