@@ -174,6 +174,7 @@ def value_of(page: Page, term: str) -> Locator:
 
 
 def fits(page: Page) -> bool:
-    """Is nothing wider than the window?"""
-    answer: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    """Is nothing wider than the window, nor than the part of it that it stands in?"""
+    parts = "[document.documentElement, ...document.querySelectorAll('.scroll, #lines, #output, dialog[open]')]"
+    answer: bool = page.evaluate(f"{parts}.every((part) => part.scrollWidth <= Math.min(part.clientWidth, innerWidth))")
     return answer
