@@ -4,18 +4,22 @@ import http.client
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from automations import clock
+from tests import sample
 from tests.conftest import DOOR, Home, made
 
 CHROMIUM = "/usr/bin/chromium"
 KEY = "clé-of-the-tests"  # not ASCII: a header carries it as UTF-8 bytes
+READ_KEY = "only-to-look"
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -92,6 +96,29 @@ def serving(folder: Path, key: str) -> Iterator[Server]:
             server.end()
 
 
+def _day(folder: Path, now: datetime) -> sample.Sample:
+    """With two slots in the 23 minutes of sleep, so that one of them is missed."""
+    return sample.day(folder, now, sample.JOBS.replace('every = "15m"', 'every = "10m"'))
+
+
+@contextmanager
+def showing(folder: Path, history: Callable[[Path, datetime], sample.Sample] = _day) -> Iterator[Server]:
+    """A server over a day of history, in which this process stands in for the scheduler: enter with the read key only.
+
+    Whoever has the other key could stop the scheduler, which is whoever runs the tests.
+    """
+    with contextmanager(made)(folder, 60.0) as home, sample.alive(history(folder, clock.read().utc)):
+        home.environment["DASHBOARD_READ_KEY"] = READ_KEY
+        (home.logs / "scheduler.pid").write_text(f"{os.getpid()}\n")
+        server = Server(home, KEY)
+        server.begin()
+        try:
+            yield server
+        finally:
+            server.end()
+            (home.logs / "scheduler.pid").unlink()
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser; skipped without one, but for the CI that is a failure."""
@@ -147,6 +174,7 @@ def value_of(page: Page, term: str) -> Locator:
 
 
 def fits(page: Page) -> bool:
-    """Is nothing wider than the window?"""
-    answer: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    """Is nothing wider than the window, nor than the part of it that it stands in?"""
+    parts = "[document.documentElement, ...document.querySelectorAll('.scroll, #lines, #output, dialog[open]')]"
+    answer: bool = page.evaluate(f"{parts}.every((part) => part.scrollWidth <= Math.min(part.clientWidth, innerWidth))")
     return answer

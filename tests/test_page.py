@@ -283,6 +283,7 @@ def test_an_answer_that_is_not_the_api_s_is_no_success(page: Page) -> None:
 
 def test_a_server_that_is_gone_is_shown_beside_what_is_known(page: Page, server: Server) -> None:
     known = server.status()["last_activity"] or "none"
+    expect(value_of(page, "last_activity")).to_contain_text(known)
     server.end()
     try:
         press(page, "Status")
