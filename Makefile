@@ -54,7 +54,7 @@ acceptance: $(ENV) ## the user's own list, with real processes, and the evidence
 bench: $(DEV) ## the figures of docs/figures.md, measured here
 	@for file in benchmarks/bench_*.py; do .venv/bin/python "$$file" || exit 1; done
 pictures: $(DEV) ## the pictures of docs/, from a sample home
-	@.venv/bin/python docs/make_pictures.py
+	@.venv/bin/python docs/make_pictures.py && .venv/bin/python docs/make_page_pictures.py
 requirements: $(DEV) ## pin the newest versions that fit pyproject.toml, with hashes
 	@sh scripts/pin_requirements.sh
 clean: ## remove the environment and caches; never the journal, the key or the jobs
