@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,6 +20,7 @@ from textual.pilot import Pilot
 from textual.worker import Worker, WorkerState
 
 from automations import clock, locks
+from automations.journal import Entry, Journal
 from automations.paths import PROJECT, Paths
 from tests import sample
 from tui import settings
@@ -26,6 +28,8 @@ from tui.app import Dashboard
 from tui.source import Local, Source
 
 PATIENCE_S = 10.0
+ONE_JOB = '[jobs.only]\nschedule = "@yearly"\ncommand = "true"\n'
+RUN_ID = "backup/20261122T080000.000Z"
 WIDE, NARROW = (140, 42), (80, 24)
 DOOR = """
 printf '%s\\n' "$*" >>"$AUTOMATIONS_HOME/calls"
@@ -57,6 +61,10 @@ class View:
     def text(self) -> str:
         return "\n".join(self.rows())
 
+    def row_of(self, job: str) -> str:
+        """The job's row in the table; empty while there is none."""
+        return next((row for row in self.rows() if row.startswith(f" {job} ")), "")
+
     async def shown(self, *texts: str) -> None:
         """Wait until all of these are on screen."""
         await self.until(lambda: all(text in self.text for text in texts), f"not shown: {texts}")
@@ -70,7 +78,7 @@ class View:
         deadline = time.monotonic() + PATIENCE_S
         while not claim():
             assert time.monotonic() < deadline, f"{why or claim}\n{self.text}"
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -178,3 +186,43 @@ def settle_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def small(folder: Path, jobs: str) -> AbstractContextManager[Site]:
+    """A site whose scheduler started some minutes ago and had nothing to do; alive."""
+    now = clock.read().utc
+    made = sample.Sample(folder / "made", now, jobs)
+    made.start(now - timedelta(minutes=5), os.getpid())
+    made.minutes(now - timedelta(minutes=5), now)
+    made.write()
+    return site_in(folder, folder / "made")
+
+
+def record(site: Site, event: str, **fields: object) -> None:
+    """An entry of this moment."""
+    Journal(site.paths).append(Entry(event, fields, clock.read().utc))
+
+
+def begin_run(site: Site, output: str = "") -> Path:
+    """A run of backup begins; the file of its output."""
+    by = f"{os.getpid()} 1 -"
+    names = {"job": "backup", "run_id": RUN_ID, "trigger": "manual"}
+    record(site, "run_started", **names, due=None, attempt=1, timeout_s=60.0, by=by)
+    file = Path(site.paths.runs, f"{RUN_ID}.log")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(output)
+    return file
+
+
+async def focus(view: View, widget: type) -> None:
+    """Go from pane to pane until this one has the focus."""
+    for _ in range(6):
+        if view.app.screen.query_one(widget).has_focus:
+            return
+        await view.press("tab")
+    raise AssertionError(f"{widget.__name__} is not reached with tab")
+
+
+async def called(view: View, site: Site, *words: str) -> None:
+    """Wait until the door was called with these words, and with no others."""
+    await view.until(lambda: site.calls() == list(words), f"calls: {site.calls()}")

@@ -1,9 +1,12 @@
 """Who may know whom: arrows point down only, and what lives for months keeps out of memory what it does not need."""
 
 import ast
+import importlib
+import inspect
 import json
 import subprocess
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -68,6 +71,17 @@ def test_bottle_and_waitress_are_known_to_the_server_alone(source: str):
 @pytest.mark.parametrize("source", PRODUCT)
 def test_textual_is_known_to_the_terminal_dashboard_alone(source: str):
     assert source.startswith("tui/") or "textual" not in packages(source)
+
+
+@pytest.mark.parametrize("source", sources("tui"))
+def test_the_terminal_dashboard_stands_on_the_core_and_five_libraries(source: str):
+    libraries = {"textual", "rich", "psutil", "watchfiles", "msgspec"}
+    assert packages(source) <= {"tui", "automations"} | libraries | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("source", ["lines", "pages", "reader", "words"])
+def test_what_lines_say_and_where_a_reader_is_knows_no_screen(source: str):
+    assert not packages(f"tui/{source}.py") & {"textual", "rich", "asyncio", "os"}
 
 
 @pytest.mark.parametrize("source", PRODUCT)
@@ -145,3 +159,50 @@ def test_the_watchdog_has_not_loaded(module: str):
 def test_the_watchdog_loads_no_more_of_the_core_than_it_lives_on():
     ours = {name for name in modules_of_the_watchdog() if name.startswith("automations.")}
     assert ours == {f"automations.{name}" for name in ("errors", "files", "locks", "paths")}
+
+
+# Names
+
+
+def ours_of_textual() -> list[type]:
+    """Every class of the terminal dashboard that has a base class of Textual's."""
+    found = []
+    for source in sources("tui"):
+        module = importlib.import_module(source.removesuffix(".py").replace("/", "."))
+        for value in vars(module).values():
+            is_ours = isinstance(value, type) and value.__module__ == module.__name__
+            if is_ours and any(base.__module__.startswith("textual.") for base in value.__mro__):
+                found.append(value)
+    return found
+
+
+def private_names(cls: type) -> set[str]:
+    """What a class, itself, calls its own: methods, class variables, and what its methods set on `self`."""
+    names = set(vars(cls))
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            names.add(node.attr)
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+SET_BY_TEXTUAL = {  # by its metaclass and decorators, on every class
+    "_reactives",
+    "_computes",
+    "_merged_bindings",
+    "_inherit_bindings",
+    "_inherit_css",
+    "_inherit_component_classes",
+    "_css_type_name",
+    "_css_type_names",
+    "_css_bases",
+    "_decorated_handlers",
+    "_abc_impl",
+}
+MEANT = {"Dashboard": {"_watch_theme"}}  # calls the one it stands for
+
+
+@pytest.mark.parametrize("cls", ours_of_textual(), ids=lambda cls: cls.__name__)
+def test_no_private_name_of_ours_hides_one_of_textual_s(cls: type):
+    bases = [base for base in cls.__mro__ if base.__module__.startswith("textual.")]
+    theirs = set().union(*map(private_names, bases)) - SET_BY_TEXTUAL
+    assert private_names(cls) & theirs <= MEANT.get(cls.__name__, set())

@@ -29,7 +29,7 @@ EVENTS: list[tuple[str, dict[str, object], str]] = [
     (
         "tick",
         {"next": {"b": "2026-11-22T13:00:00.000Z", "a": "2026-11-22T12:30:00.000Z"}},
-        "next a Sun 22 Nov 12:30:00",
+        "· tick  next a 12:30",
     ),
     ("tick", {"next": {}}, "· tick  nothing is due"),
     ("tick", {"next": {"a": "soon"}}, "· tick  next a –"),

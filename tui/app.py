@@ -67,7 +67,7 @@ class Dashboard(App[int]):
         self._is_looking = False
         self._looked_at = self._drawn_at = 0.0
         self._catching_up: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._showing: asyncio.Task[None] | None = None
         self._runs = -1
         self._watcher: Watcher | None = None
         if settings.theme in self.available_themes:
@@ -133,7 +133,7 @@ class Dashboard(App[int]):
 
     def _tick(self) -> None:
         """Ages and countdowns move by themselves; a crash leaves no notice, so it is looked for."""
-        self._draw()
+        self.draw()
         self._changed(set())
 
     def _changed(self, names: set[str]) -> None:
@@ -153,7 +153,7 @@ class Dashboard(App[int]):
     def _catch_up(self) -> None:
         self._catching_up, self._drawn_at = None, asyncio.get_running_loop().time()
         if page := self._page():
-            self._task = asyncio.create_task(page.catch_up())
+            self._showing = asyncio.create_task(page.catch_up())
 
     def _page(self) -> Page | None:
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)
@@ -169,7 +169,7 @@ class Dashboard(App[int]):
                     begin(self, self._record, "record", exclusive=True)
                 if before and _is_same(before, seen):
                     return  # but for ages, which move with the next second
-            self._draw()
+            self.draw()
         finally:
             self._is_looking, self._looked_at = False, clock.read().mono
 
@@ -186,11 +186,16 @@ class Dashboard(App[int]):
         await asyncio.sleep(0.2)
         await self.history(self.source.record)
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Have every page show what is known now."""
         now = clock.read().utc
-        for screen in self.screen_stack:
-            if isinstance(screen, Page) and screen.is_mounted:
-                screen.show(self.seen, now)
+        for page in self._pages():
+            page.show(self.seen, now)
+
+    def _pages(self) -> list[Page]:
+        """The pages to draw: none any more while the app is taken apart."""
+        pages = [screen for screen in self.screen_stack if isinstance(screen, Page) and screen.is_mounted]
+        return pages if self.is_running else []
 
     # Doing
 
@@ -216,7 +221,7 @@ class Dashboard(App[int]):
 
     async def _do(self, words: tuple[str, ...]) -> None:
         self.under_way = f"{' '.join(words[:2])}: under way"
-        self._draw()
+        self.draw()
         try:
             done = await self._doing.ask(lambda: self.source.command(*words))
             severity = "information" if done.ok else "error"
@@ -247,9 +252,8 @@ class Dashboard(App[int]):
         self.notify(f"Theme: {self.theme}", timeout=2)
 
     def _redraw(self) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, Page):
-                screen.redraw()
+        for page in self._pages():
+            page.redraw()
 
     def action_help(self) -> None:
         from tui.dialogs import Help

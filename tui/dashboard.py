@@ -104,7 +104,7 @@ class Main(Page):
         self._show_detail(seen)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(lambda: self.show(self.dashboard.seen, clock.read().utc))
+        self.call_after_refresh(self.dashboard.draw)
 
     def redraw(self) -> None:
         super().redraw()
