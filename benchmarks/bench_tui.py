@@ -1,6 +1,6 @@
 """The terminal dashboard on a real pseudo-terminal: first frame, append to screen, idle cost, a flood, memory.
 
-Usage: bench_tui.py [GIGABYTES]    (default 10: the size of the large journal, in a temporary folder). Linux only.
+Usage: bench_tui.py [GIGABYTES]    (default 1: the size of the large journal, in a temporary folder). Linux only.
 The floor of the first frame is a bare Textual app with one table, one log and a footer, in the same run, in turn.
 """
 
@@ -214,7 +214,7 @@ def large(folder: Path, gigabytes: float) -> sample.Sample:
 
 
 def main() -> None:
-    gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     with tempfile.TemporaryDirectory() as folder:
         home = sample.day(Path(folder), clock.read().utc)
         with sample.alive(home):
