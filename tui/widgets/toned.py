@@ -1,6 +1,6 @@
 """What draws spans: text with tones.
 
-Whatever is drawn passes `clean` here, so that no foreign string reaches the terminal as it came.
+Whatever is drawn passes `fit` here: no foreign string reaches the terminal as it came, nor one without end.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from tui.lines import Span
 if TYPE_CHECKING:
     from tui.app import Dashboard
 
+MOST_CHARS = 4096
+
+
+def fit(text: str) -> str:
+    """A text as it may be drawn: clean, and no longer than any screen is wide."""
+    return clean(text[:MOST_CHARS])
+
 
 class Toned(Widget):
     """A widget that draws spans. What a tone looks like, `tones` says."""
@@ -35,16 +42,16 @@ class Toned(Widget):
         """Spans as one line of rich text."""
         made = Text(no_wrap=True, overflow="ellipsis")
         for span in spans:
-            made.append(clean(span.text), self.tone(span.tone))
+            made.append(fit(span.text), self.tone(span.tone))
         return made
 
     def entitle(self, title: str) -> None:
         """Set the words in the border, as they are: a plain string would be read as markup."""
         if title != self._entitled:
             self._entitled = title
-            self.border_title = Content(clean(title))
+            self.border_title = Content(fit(title))
 
     def strip(self, spans: Iterable[Span]) -> Strip:
         """Spans as one strip of the line API."""
         base = self.rich_style
-        return Strip([Segment(clean(span.text), base + self.tone(span.tone)) for span in spans])
+        return Strip([Segment(fit(span.text), base + self.tone(span.tone)) for span in spans])
