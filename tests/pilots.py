@@ -3,6 +3,7 @@ pilot who presses keys and reads the screen.
 """
 
 import asyncio
+import atexit
 import os
 import shutil
 import time
@@ -78,7 +79,7 @@ class View:
         deadline = time.monotonic() + PATIENCE_S
         while not claim():
             assert time.monotonic() < deadline, f"{why or claim}\n{self.text}"
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.05)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -162,7 +163,11 @@ class Site:
 def a_day() -> Path:
     """A home with a day of history up to now; made once, to be copied."""
     folder = Path(mkdtemp(prefix="day-"))
-    sample.day(folder, clock.read().utc)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = sample.day(folder, clock.read().utc)
+    for output in Path(made.paths.runs).glob("*/*.log"):
+        if output.parent.name != "report":  # the others are many, and nobody here looks into them
+            output.unlink()
     return folder
 
 

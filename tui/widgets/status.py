@@ -25,7 +25,10 @@ class StatusBar(Toned):
 
     def show(self, seen: Overview | None, now: datetime, lost: str = "") -> None:
         """Draw this overview as of `now`; `lost`: why nobody answers any more."""
-        shown = self._fitting(parts(seen, now, lost))
+        offered = parts(seen, now, lost)
+        if self.dashboard.readonly:
+            offered.append((1, [Span("read only", "warn")]))
+        shown = self._fitting(offered)
         if shown != self._shown:
             self._shown = shown
             self.refresh()

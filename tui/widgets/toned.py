@@ -34,9 +34,14 @@ class Toned(Widget):
 
     _entitled = ""
 
+    @property
+    def dashboard(self) -> Dashboard:
+        """The app."""
+        return cast("Dashboard", self.app)
+
     def tone(self, name: str) -> Style:
         """A tone as the theme has it; the background is the widget's own."""
-        return cast("Dashboard", self.app).tones[name]
+        return self.dashboard.tones[name]
 
     def text(self, spans: Iterable[Span]) -> Text:
         """Spans as one line of rich text."""
