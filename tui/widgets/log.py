@@ -189,7 +189,8 @@ class LogView(Toned, can_focus=True):
         """What stands where there is no line: a word on why, in the first row of an empty text."""
         if y > 1 or self.roll.count:
             return b""
-        return OURS + (b" no line fits the filter" if self.roll.filter else b" nothing written yet")
+        told = self.roll.note or ("no line fits the filter" if self.roll.filter else "nothing written yet")
+        return OURS + f" {told}".encode("utf-8", "backslashreplace")
 
     def _drawing_of(self, line: Line, bar: str, is_chosen: bool) -> Strip:
         base, width = self.rich_style, self.size.width - 1
