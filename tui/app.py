@@ -151,9 +151,13 @@ class Dashboard(App[int]):
         self._catching_up = loop.call_at(max(loop.time(), self._drawn_at + LEAST_DRAW_S), self._catch_up)
 
     def _catch_up(self) -> None:
-        self._catching_up, self._drawn_at = None, asyncio.get_running_loop().time()
+        self._catching_up = None
         if page := self._page():
-            self._showing = asyncio.create_task(page.catch_up())
+            self._showing = asyncio.create_task(self._show_new(page))
+
+    async def _show_new(self, page: Page) -> None:
+        if await page.catch_up():
+            self._drawn_at = asyncio.get_running_loop().time()
 
     def _page(self) -> Page | None:
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Page)), None)

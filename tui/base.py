@@ -52,9 +52,9 @@ class Page(Screen[None]):
         for view in self.query(LogView):
             view.redraw()
 
-    async def catch_up(self) -> None:
+    async def catch_up(self) -> bool:
         """Something was written: show it."""
-        await self.log_view.catch_up()
+        return await self.log_view.catch_up()
 
     def action_filter(self) -> None:
         self.query_one(FilterLine).ask(self.log_view.filter_text)

@@ -97,15 +97,17 @@ class Roll(Reader):
 
     # Following
 
-    async def catch_up(self) -> None:
-        """Take in what is new, or count it for a reader who is elsewhere."""
+    async def catch_up(self) -> bool:
+        """Take in what is new, or count it for a reader who is elsewhere. Was there anything?"""
         if self._reading.locked() or not self._pages:
-            return  # whoever reads goes on until there is nothing new
+            return False  # whoever reads goes on until there is nothing new
         async with self._reading:
             before = self._depends_on()
             await self._guarded(self._follow if self.following else self._count_new, tells=False)
-            if self._depends_on() != before:
+            is_new = self._depends_on() != before
+            if is_new:
                 self._changed()
+            return is_new
 
     async def follow(self) -> None:
         """Back to the end, and stay there."""

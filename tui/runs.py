@@ -112,8 +112,9 @@ class Runs(Page):
             self._seen = state
             self._look()
 
-    async def catch_up(self) -> None:
+    async def catch_up(self) -> bool:
         """What is new comes with the overview."""
+        return False
 
     def on_resize(self) -> None:
         self._look()

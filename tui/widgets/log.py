@@ -64,9 +64,9 @@ class LogView(Toned, can_focus=True):
         await self.roll.open(pages)
         self._draw()
 
-    async def catch_up(self) -> None:
-        """Show what is new, or count it for a reader who is elsewhere."""
-        await self.roll.catch_up()
+    async def catch_up(self) -> bool:
+        """Show what is new, or count it for a reader who is elsewhere. Was there anything?"""
+        return await self.roll.catch_up()
 
     async def set_filter(self, text: str) -> None:
         """Show only the lines that fit; all of them for an empty text. Raises ValueError."""
