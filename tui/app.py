@@ -109,8 +109,7 @@ class Dashboard(App[int]):
 
     async def _first_things(self) -> None:
         await self._attempt(self.source.reach)
-        await self._look()
-        await self._record()
+        await self._look()  # the first one has the history asked too
 
     def _leave(self, code: int) -> None:
         self.exit(return_code=code)

@@ -14,14 +14,6 @@ class OpenRun(Message):
 
 
 @dataclass
-class AskWhy(Message):
-    """Why did the job run, or not, at its last slot before this moment (None: now)?"""
-
-    job: str
-    at: datetime | None = None
-
-
-@dataclass
 class JobChosen(Message):
     """The cursor stands on this job (None: there is none)."""
 

@@ -56,10 +56,11 @@ class JobTable(DataTable[Text], Toned):
             self._build(shown, columns, now)
             return
         for job in shown:
-            for key, spans, before in zip(columns, _cells(job, columns, now), self._cells[job.name], strict=True):
+            cells = _cells(job, columns, now)
+            for key, spans, before in zip(columns, cells, self._cells[job.name], strict=True):
                 if spans != before:
                     self.update_cell(job.name, key, self.text(spans))
-            self._cells[job.name] = _cells(job, columns, now)
+            self._cells[job.name] = cells
 
     def redraw(self, now: datetime) -> None:
         """Draw them again: sort, filter, size or theme have changed."""
@@ -140,19 +141,11 @@ def _columns(width: int) -> dict[str, tuple[str, int]]:
     if width >= 70:
         columns["spark"] = ("Durations", 10 if is_wide else 9)
     left = width - sum(size + 2 for _, size in columns.values()) - 3
-    if is_wide and left >= 40:
-        columns["written"] = ("As written", 16)
-        left -= 18
-    key = "words" if is_wide else "written"
-    return (
-        {**columns, key: ("Schedule", max(4, left))}
-        if "written" not in columns
-        else {
-            **{name: column for name, column in columns.items() if name != "written"},
-            "words": ("Schedule", left),
-            "written": columns["written"],
-        }
-    )
+    if not is_wide:
+        return {**columns, "written": ("Schedule", max(4, left))}
+    if left < 40:
+        return {**columns, "words": ("Schedule", max(4, left))}
+    return {**columns, "words": ("Schedule", left - 18), "written": ("As written", 16)}
 
 
 def _cells(job: JobView, columns: dict[str, tuple[str, int]], now: datetime) -> list[list[Span]]:
